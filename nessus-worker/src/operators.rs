@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{Request, State},
     http::{StatusCode, header},
     middleware::{self, Next},
@@ -19,7 +19,7 @@ use nessus_mcp_lib::{
     ScanService,
     config::{Bind, ConfigError},
     error::{Failure, chain},
-    policy::Policy,
+    policy::{Policy, Principal},
     telemetry::CheckStatus,
     time::{Clock as _, SystemClock},
 };
@@ -92,22 +92,29 @@ fn router(service: ScanService, is_exposed: bool) -> Router {
 }
 
 /// Where other machines can connect, a request brings the token of a client of the policy.
-async fn has_token(State((service, is_exposed)): State<(ScanService, bool)>, request: Request, next: Next) -> Response {
+async fn has_token(
+    State((service, is_exposed)): State<(ScanService, bool)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let policy = service.scope().policy();
     let sent = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token =
         sent.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let is_known = token.is_some_and(|(_, token)| policy.authenticate(token.trim(), SystemClock.now()).is_ok());
-    if is_exposed && !is_known {
-        let message = "a token of a client of policy.yaml is needed: `Authorization: Bearer TOKEN`\n";
-        return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], message).into_response();
+    if is_exposed {
+        let caller = token.and_then(|(_, token)| policy.authenticate(token.trim(), SystemClock.now()).ok());
+        let Some(caller) = caller else {
+            let message = "a token of a client of policy.yaml is needed: `Authorization: Bearer TOKEN`\n";
+            return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], message).into_response();
+        };
+        request.extensions_mut().insert(caller);
     }
     next.run(request).await
 }
 
-/// The state of the process and of what it depends on; 503 when any of it is unhealthy.
-async fn health(State(service): State<ScanService>) -> Response {
-    let report = service.health().await;
+/// The state of the process and of what it depends on; 503 when any of it is unhealthy. Nobody is known where only this machine can connect.
+async fn health(State(service): State<ScanService>, caller: Option<Extension<Principal>>) -> Response {
+    let report = service.acting_for(caller.map(|Extension(caller)| caller)).health().await;
     let status = match report.status {
         CheckStatus::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
         CheckStatus::Healthy | CheckStatus::Degraded => StatusCode::OK,

@@ -6,9 +6,16 @@ use super::modules::root;
 
 /// The documents for people, from the root of the repository.
 fn documents() -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "fixtures/README.md", "tests/nessus-sim/README.md"]
-        .map(PathBuf::from)
-        .to_vec();
+    let mut found: Vec<PathBuf> = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "examples/README.md",
+        "fixtures/README.md",
+        "tests/nessus-sim/README.md",
+    ]
+    .map(PathBuf::from)
+    .to_vec();
     for entry in fs::read_dir(root().join("docs")).unwrap() {
         let path = PathBuf::from("docs").join(entry.unwrap().file_name());
         found.extend(path.extension().is_some_and(|extension| extension == "md").then_some(path));
@@ -66,11 +73,35 @@ fn wrong_commands(text: &str) -> Vec<String> {
     wrong
 }
 
-/// The relative links of a text.
+/// The links of a text within the repository: files, and headings of this document or of another.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    targets
-        .filter(|target| !target.contains("://") && !target.starts_with('#') && !target.contains(char::is_whitespace))
+    targets.filter(|target| !target.contains("://") && !target.contains(char::is_whitespace))
+}
+
+/// The lines of a document that are no code.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut is_code = false;
+    text.lines().filter(move |line| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_code ^= is_fence;
+        !is_code && !is_fence
+    })
+}
+
+/// The names by which the headings of a document are linked to.
+fn anchors(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in prose(text).filter(|line| line.starts_with('#')) {
+        let heading = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = heading.chars().filter(|one| one.is_alphanumeric() || matches!(one, ' ' | '-' | '_'));
+        let name: String = kept.map(|one| if one == ' ' { '-' } else { one }).collect();
+        // The second of a name has a number.
+        let before = found.iter().filter(|(known, _)| *known == name).count();
+        let anchor = if before == 0 { name.clone() } else { format!("{name}-{before}") };
+        found.push((name, anchor));
+    }
+    found.into_iter().map(|(_, anchor)| anchor).collect()
 }
 
 #[test]
@@ -86,11 +117,43 @@ fn links_in_documents_lead_somewhere() {
     for document in documents() {
         let text = fs::read_to_string(root().join(&document)).unwrap();
         let folder = root().join(document.parent().unwrap());
-        for link in links(&text) {
-            let file = link.split('#').next().unwrap_or_default();
-            assert!(folder.join(file).exists(), "{}: `{link}` leads nowhere", document.display());
+        for link in prose(&text).flat_map(links) {
+            let (file, anchor) = link.split_once('#').map_or((link, None), |(file, anchor)| (file, Some(anchor)));
+            let there = if file.is_empty() { root().join(&document) } else { folder.join(file) };
+            assert!(there.exists(), "{}: `{link}` leads nowhere", document.display());
+            if let Some(anchor) = anchor {
+                let headings = anchors(&fs::read_to_string(there).unwrap());
+                assert!(
+                    headings.iter().any(|known| known == anchor),
+                    "{}: `{link}`: {headings:#?}",
+                    document.display()
+                );
+            }
         }
     }
+}
+
+/// `docs/SUMMARY.md`, the contents of the book that mdBook makes of `docs/`.
+#[test]
+fn the_book_has_each_page_once_under_its_name() {
+    let summary = fs::read_to_string(root().join("docs/SUMMARY.md")).unwrap();
+    let mut chapters: Vec<_> = summary.lines().filter_map(|line| line.strip_prefix("- [")?.strip_suffix(')')).collect();
+    chapters.sort_unstable_by_key(|chapter| chapter.rsplit('(').next());
+    let mut expected = Vec::new();
+    for path in documents().iter().filter(|path| path.starts_with("docs") && !path.ends_with("SUMMARY.md")) {
+        let text = fs::read_to_string(root().join(path)).unwrap();
+        let title = text.lines().next().and_then(|line| line.strip_prefix("# "));
+        let title = title.unwrap_or_else(|| panic!("{} does not begin with its title", path.display()));
+        expected.push(format!("{}]({}", title.replace('`', ""), path.file_name().unwrap().display()));
+    }
+    expected.sort_unstable_by(|one, other| one.rsplit('(').next().cmp(&other.rsplit('(').next()));
+    assert_eq!(chapters, expected);
+}
+
+#[test]
+fn a_heading_is_linked_to_by_its_words() {
+    let text = "# The `/health` page, or: what?\n```console\n# no heading\n```\n## Twice\n## Twice\n";
+    assert_eq!(anchors(text), ["the-health-page-or-what", "twice", "twice-1"]);
 }
 
 #[test]

@@ -63,6 +63,12 @@ impl Answer {
     }
 }
 
+/// A server with a worker.
+fn program(deployment: &Deployment) -> Program {
+    let binary = Path::new(env!("CARGO_BIN_EXE_nessus-mcp-server"));
+    deployment.server(binary).args(["--with-worker", "--poll-interval-seconds", "50ms"])
+}
+
 impl Fixture {
     pub(crate) fn start() -> Self {
         Self::start_with(|program| program)
@@ -77,10 +83,13 @@ impl Fixture {
     pub(crate) fn start_prepared(prepare: impl FnOnce(&Deployment), change: impl FnOnce(Program) -> Program) -> Self {
         let deployment = Deployment::new(SCANNERS);
         prepare(&deployment);
-        let binary = Path::new(env!("CARGO_BIN_EXE_nessus-mcp-server"));
-        let program = deployment.server(binary).args(["--with-worker", "--poll-interval-seconds", "50ms"]);
-        let server = deployment.serve(&change(program));
+        let server = deployment.serve(&change(program(&deployment)));
         Self { deployment, server, http: reqwest::Client::new() }
+    }
+
+    /// The same on what a server has left that has ended.
+    pub(crate) fn start_again(&mut self) {
+        self.server = self.deployment.serve(&program(&self.deployment));
     }
 
     /// A connection on which `text` was sent. Reading from it fails when nothing comes for too long.

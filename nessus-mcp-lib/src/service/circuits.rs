@@ -34,14 +34,15 @@ pub struct CircuitStatus {
     /// Why, with the last failure.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// The process or operator that says so; absent while nothing ever happened.
+    /// The process or operator that says so; absent while nothing ever happened, and for whoever is no operator.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub changed_by: String,
     /// How often it opened, in the processes that run.
     pub opens: u64,
     /// How many calls failed, in the processes that run.
     pub failures: u64,
-    /// How it stands in each process that runs; one that has ended is shown for a few seconds still.
+    /// How it stands in each process that runs; one that has ended is shown for a few seconds still. Only operators are told: the role
+    /// `admin`, and whoever is on the machine.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub processes: Vec<ProcessCircuit>,
 }
@@ -111,6 +112,11 @@ impl CircuitStatus {
     /// Whether new scans are begun there, as far as the circuit decides.
     pub const fn lets_through(&self) -> bool {
         matches!(self.state, CircuitState::Closed | CircuitState::HalfOpen)
+    }
+
+    /// As it is told to whoever is no operator.
+    pub(super) fn without_processes(self) -> Self {
+        Self { changed_by: String::new(), processes: Vec::new(), ..self }
     }
 
     /// An isolation that stands holds for all processes; else the worst of what they say.

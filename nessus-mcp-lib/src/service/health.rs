@@ -32,7 +32,8 @@ const QUEUE_WAIT: Duration = Duration::from_secs(1);
 const CLOCK_OFFSET_WARN: Duration = Duration::from_secs(60);
 
 impl ScanService {
-    /// How well this process and what it depends on are. It is there within two seconds, whatever does not answer.
+    /// How well this process and what it depends on are. It is there within two seconds, whatever does not answer. Operators alone are told
+    /// machines and processes ([`is_operator`](Self::is_operator)).
     pub async fn health(&self) -> HealthReport {
         let (queue, disk, scanners, scope, workers, clock) = tokio::join!(
             in_time(self.queue_check()),
@@ -61,9 +62,7 @@ impl ScanService {
     }
 
     async fn queue_check(&self) -> HealthCheck {
-        let unhealthy = |error: &dyn Classified, message| {
-            HealthCheck::new(CheckStatus::Unhealthy).with("error", message).with("code", error.code())
-        };
+        let unhealthy = |error: &dyn Classified, message| self.failed(CheckStatus::Unhealthy, error.code(), message);
         let latency = match self.queue.ping().await {
             Ok(latency) => latency,
             Err(error) => return unhealthy(&error, chain(&error)),
@@ -81,8 +80,14 @@ impl ScanService {
         match self.queue.warnings().await {
             Ok(warnings) if warnings.is_empty() => check(CheckStatus::Healthy),
             Ok(warnings) => check(CheckStatus::Degraded).with("warnings", warnings),
-            Err(error) => check(CheckStatus::Degraded).with("error", chain(&error)).with("code", error.code()),
+            Err(error) => self.failed(CheckStatus::Degraded, error.code(), chain(&error)).with("latency_ms", millis),
         }
+    }
+
+    /// A check that has failed. Why names machines and paths, so it is told to operators alone.
+    fn failed(&self, status: CheckStatus, code: &'static str, why: String) -> HealthCheck {
+        let check = HealthCheck::new(status).with("code", code);
+        if self.is_operator() { check.with("error", why) } else { check }
     }
 
     /// That no scope is set is an operator's choice: it makes nothing unhealthy.
@@ -133,13 +138,11 @@ impl ScanService {
         let workers = match self.queue.workers().await {
             Ok(workers) => workers,
             // What the queue says of itself, its own check has.
-            Err(error) => {
-                return HealthCheck::new(CheckStatus::Degraded).with("error", chain(&error)).with("code", error.code());
-            }
+            Err(error) => return self.failed(CheckStatus::Degraded, error.code(), chain(&error)),
         };
         let alive = workers.iter().filter(|worker| worker.is_alive()).count();
         let (mut unserved, mut has_older) = (Vec::new(), false);
-        for pool in self.scanners.pools() {
+        for pool in self.usable_pools() {
             if self.nobody_serves(&pool.name, None).await.is_some() {
                 unserved.push(pool.name.to_string());
             }
@@ -181,7 +184,7 @@ impl ScanService {
             if !status.lets_through() {
                 left_alone.push(scanner.clone());
             }
-            if !impaired.is_empty() {
+            if !impaired.is_empty() && self.is_operator() {
                 by_process.insert(scanner, impaired);
             }
         }

@@ -395,7 +395,7 @@ impl ScanService {
                 active_scans: active,
                 max_concurrent_scans: instance.max_concurrent_scans,
                 available_slots: 0,
-                circuit,
+                circuit: if self.is_operator() { circuit } else { circuit.without_processes() },
                 health: instance.health().map(|health| HealthView::new(health, self.clock.now())),
             };
             if view.is_available() {

@@ -10,7 +10,7 @@ use crate::{
     config::host_name,
     error::excerpt,
     ids::TaskId,
-    policy::{LOCAL, Principal, Sight},
+    policy::{LOCAL, Principal, Role, Sight},
     task::{Task, TaskError, TaskList, TaskQuery},
 };
 
@@ -54,6 +54,12 @@ impl ScanService {
     /// Whom the service acts for.
     pub fn caller(&self) -> Option<&Principal> {
         self.caller.as_ref()
+    }
+
+    /// Whether the caller looks after the system, as the role `admin`, whoever is on this machine, and the program itself do. Only
+    /// they are told which machines and processes there are, and what is wrong with what the queue runs on.
+    pub fn is_operator(&self) -> bool {
+        self.caller().is_none_or(|caller| caller.role.may(Role::Admin) || caller.is_local())
     }
 
     /// The tasks that the caller may see.

@@ -1,18 +1,18 @@
 //! Endpoints for load balancers and Prometheus.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use nessus_mcp_lib::{error::chain, telemetry::CheckStatus};
+use nessus_mcp_lib::{error::chain, policy::Principal, telemetry::CheckStatus};
 
 use crate::app::App;
 
-/// The state of the process and of what it depends on; 503 when any of it is unhealthy.
-pub(super) async fn health(State(app): State<App>) -> Response {
-    let report = app.service.health().await;
+/// The state of the process and of what it depends on; 503 when any of it is unhealthy. It tells what the tool tells the caller.
+pub(super) async fn health(State(app): State<App>, Extension(caller): Extension<Principal>) -> Response {
+    let report = app.service.acting_for(Some(caller)).health().await;
     let status = match report.status {
         CheckStatus::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
         CheckStatus::Healthy | CheckStatus::Degraded => StatusCode::OK,

@@ -3,8 +3,8 @@
 //! Read-only, without scripts, and without anything from another host. Everything comes from the calls of
 //! [`ScanService`](nessus_mcp_lib::ScanService) that the tools make, for the same caller: what it may not see is not there, and
 //! a page or a part of one that it may not have is named by the tool that would tell it. Texts are escaped by the templates;
-//! those of scanned hosts also lose what a person would not see. Each list is bounded. What no tool tells (the machines of workers,
-//! who did what, the logins of scans that wait) is shown to operators alone: [`Reader::is_operator`].
+//! those of scanned hosts also lose what a person would not see. Each list is bounded. The machines of workers,
+//! who did what and the logins of scans that wait are shown to operators alone: [`Reader::is_operator`].
 //!
 //! A part that cannot be told, because the queue does not answer for example, says so in its place; the others are shown.
 

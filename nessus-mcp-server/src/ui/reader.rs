@@ -8,7 +8,6 @@ use nessus_mcp_lib::{
     ScanService,
     error::{Classified as _, ErrorKind},
     ids::TaskId,
-    policy::Role,
     service::ServiceError,
     time::Timestamp,
 };
@@ -68,11 +67,9 @@ impl Reader {
         self.access.tools().has(tool)
     }
 
-    /// Whether they look after the system, as role `admin` and whoever sits at this machine do: they are shown machines, logins and who
-    /// did what, which no tool tells.
+    /// Whether they are shown machines, logins and who did what.
     pub(super) fn is_operator(&self) -> bool {
-        let caller = self.service().caller();
-        caller.is_none_or(|caller| caller.role.may(Role::Admin) || caller.is_local())
+        self.service().is_operator()
     }
 
     /// The pages that they may open.

@@ -159,6 +159,12 @@ async fn a_client_sees_no_tasks_of_others_in_a_workers_hands() {
     assert_eq!((seen.workers[0].holds.len(), seen.workers[0].holding), (0, 1));
     let seen = rights::acting_for(&f.service, "elsewhere").workers().await.unwrap();
     assert_eq!((seen.workers, seen.unserved_pools), (vec![], vec![]));
+    // Nor is it told that nobody serves a pool that is not there for it.
+    withdraw(&f).await;
+    for (name, unserved) in [("client", Some(serde_json::json!(["lab"]))), ("elsewhere", None)] {
+        let health = rights::acting_for(&f.service, name).health().await;
+        assert_eq!(health.checks["workers"].details.get("unserved_pools"), unserved.as_ref(), "{name}");
+    }
 }
 
 /// What is said of a scan that runs, and of which nothing new is heard.
