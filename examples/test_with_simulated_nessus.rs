@@ -1,4 +1,4 @@
-//! How to test what you build on the library, without a scanner: three ways, from the fastest to the most real.
+//! How to test what you build on the library, without a scanner: four ways, from the fastest to the most real.
 //!
 //! ```console
 //! cargo test -p nessus-mcp-examples --example test_with_simulated_nessus
@@ -8,21 +8,26 @@
 //! 1. Mocks of the traits (feature `testing` of the library) answer what a test tells them: for your own decisions.
 //! 2. `nessus-sim` is a whole scanner: for what happens between you and a Nessus, with faults by name.
 //! 3. The same scanner on a server of wiremock that has mocks of your own: for answers that no Nessus gives.
+//! 4. A service and its worker on the simulated scanner: from the submit to the findings, as in your program.
 //!
 //! In a crate of your own, `main` and what it prints fall away, and `nessus-mcp-lib` with its feature `testing` and `nessus-sim` stand in
 //! `[dev-dependencies]`.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use nessus_mcp_lib::{
-    ids::{PoolName, ScanId},
+    ScanService, Worker,
+    config::{Settings, WorkerSettings},
+    ids::{InstanceId, PoolName, ScanId},
     queue::{MockQueue, Queue, QueueError, QueueStats},
     scanner::{
-        MockScannerInterface, NessusConfig, NessusScanner, ScanRequest, ScanState, ScannerError, ScannerInterface,
+        MockScannerInterface, NessusConfig, NessusScanner, ScanRequest, ScanState, ScannerError, ScannerInstance,
+        ScannerInterface, ScannerPool, ScannerRegistry,
     },
     secret::Secret,
+    service::{ResultsRequest, SubmitRequest},
 };
 use nessus_sim::{FaultError, SimulatedNessus};
 use wiremock::{
@@ -104,6 +109,43 @@ async fn on_a_server_of_ones_own() -> Outcome {
     Ok(format!("wiremock: launch refused: {refused}, {} launches on the scanner", sim.stats().total_launches))
 }
 
+/// 4. Everything but the scanner is what runs in production.
+async fn with_service_and_worker() -> Outcome {
+    let sim = SimulatedNessus::start().await;
+    sim.inject("create_lost");
+    let instance = ScannerInstance::new(InstanceId::new("sim")?, 1, Arc::new(nessus(&sim)?));
+    let pool = ScannerPool::new(PoolName::new("lab")?, "nessus", vec![instance]);
+    let data = tempfile::tempdir()?;
+    let settings = Settings::new(data.path(), "unused");
+    let service = ScanService::open_with_scanners(&settings, ScannerRegistry::new(vec![pool])?).await?;
+    let (stop, told_to_stop) = tokio::sync::oneshot::channel::<()>();
+    let often = WorkerSettings::default().with_poll_interval(Duration::from_millis(20));
+    let worker = tokio::spawn(Worker::new(&service, often)?.run(async { drop(told_to_stop.await) }));
+
+    let task = service.submit(SubmitRequest::untrusted("nightly", "192.0.2.1-192.0.2.2")).await?.task_id;
+    let ended = async {
+        loop {
+            let status = service.status(&task).await?.status;
+            if status.is_terminal() {
+                return Ok::<_, Box<dyn Error>>(status);
+            }
+            // A second of the scanner's time with each look: a scan takes ten, an export some more.
+            sim.advance(Duration::from_secs(1));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let end = tokio::time::timeout(Duration::from_secs(60), ended).await??;
+    let lines = service.results(ResultsRequest::new(task)).await?;
+    let has_findings = lines.lines().any(|line| line.contains(r#""type":"vulnerability""#));
+    let _ = stop.send(());
+    worker.await?;
+    let stats = sim.stats();
+    Ok(format!(
+        "service: {end}, findings: {has_findings}, {} create, {} launch",
+        stats.total_creates, stats.total_launches
+    ))
+}
+
 /// The library's client of a Nessus, at the simulated one.
 fn nessus(sim: &SimulatedNessus) -> Result<NessusScanner, ScannerError> {
     NessusScanner::new(NessusConfig::new(sim.url(), "admin", Secret::new("nessus")))
@@ -114,6 +156,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", with_mocks().await?);
     println!("{}", with_a_simulated_scanner().await?);
     println!("{}", on_a_server_of_ones_own().await?);
+    println!("{}", with_service_and_worker().await?);
     Ok(())
 }
 
@@ -140,5 +183,10 @@ mod tests {
             on_a_server_of_ones_own().await.unwrap(),
             "wiremock: launch refused: true, 0 launches on the scanner"
         );
+    }
+
+    #[tokio::test]
+    async fn a_submitted_scan_comes_back_with_findings() {
+        assert_eq!(with_service_and_worker().await.unwrap(), "service: completed, findings: true, 1 create, 1 launch");
     }
 }

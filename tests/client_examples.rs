@@ -49,7 +49,8 @@ fn says(finished: &Finished, lines: &[&str]) {
 #[test]
 fn basic_usage_reads_a_page() {
     let finished = run("01_basic_usage");
-    says(&finished, &["the server offers 18 tools", "submitted a scan of 3 hosts: queued", "the scan is completed"]);
+    assert!(finished.stdout.starts_with("the server offers "), "{finished:?}");
+    says(&finished, &["submitted a scan of 3 hosts: queued", "the scan is completed"]);
     assert!(finished.stdout.contains(" findings, of which this page has "), "{finished:?}");
     assert!(finished.stdout.contains("192.0.2."), "{finished:?}");
 }
@@ -152,7 +153,11 @@ fn an_agent_in_python_reads_all_pages() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("agent_flow.py");
     let finished = Program::new(python).arg(script).arg(server.mcp()).run();
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    says(&finished, &["18 tools, among them run_untrusted_scan: True", "the scan is completed"]);
-    let words = [", all of them: True", "a wrong question is refused: unknown_field, with a hint: True"];
+    says(&finished, &["the scan is completed"]);
+    let words = [
+        " tools, among them run_untrusted_scan: True",
+        ", all of them: True",
+        "a wrong question is refused: unknown_field, with a hint: True",
+    ];
     assert!(words.iter().all(|words| finished.stdout.contains(words)), "{finished:?}");
 }

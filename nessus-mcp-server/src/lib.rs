@@ -62,12 +62,12 @@
 //! }
 //! ```
 //!
-//! An API of your own over the same service asks [`service.acting_for(Some(principal))`](nessus_mcp_lib::ScanService::acting_for) in the same
+//! An API of your own over the same service asks [`service.acting_for(principal)`](nessus_mcp_lib::ScanService::acting_for) in the same
 //! way: then role, rights and visibility hold there too.
 //!
 //! Give principals names with a colon, as here. A worker looks up the rights of a name without one in its own `policy.yaml`, and refuses what a
 //! client asked for who is not in it (`client_revoked`). Of a name with a colon it applies the policy alone: rights that you give such a
-//! principal hold where a scan is submitted, and are not checked again before the launch.
+//! principal ([`Rights::parse`](nessus_mcp_lib::policy::Rights::parse)) hold where a scan is submitted, and are not checked again before the launch.
 //!
 //! # What these routes do
 //! - `Host` must be a loopback name or one of [`allowed_hosts`](McpRoutes::allowed_hosts), and `Origin`, if there is one, a page on this

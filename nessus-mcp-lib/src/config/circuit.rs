@@ -84,22 +84,34 @@ impl CircuitSettings {
     /// Refuses values that cannot work.
     ///
     /// # Errors
-    /// [`ConfigError::Setting`] with the name of the variable, or of the field where no variable sets it.
+    /// [`ConfigError::Setting`] with the name of the setting.
     pub fn check(self) -> Result<Self, ConfigError> {
         let wrong = [
-            (self.failures == 0, "CIRCUIT_FAILURES", "must be at least 1"),
-            (!(1..=100).contains(&self.failure_rate_percent), "failure_rate_percent", "must be from 1 to 100"),
-            (self.minimum_calls == 0, "minimum_calls", "must be at least 1"),
-            (self.window < Duration::from_millis(100) || self.window > LIMIT, "window", "must be from 100ms to 24h"),
-            (self.open < Duration::from_millis(10), "CIRCUIT_OPEN_SECONDS", "must be at least 10ms"),
-            (self.max_open < self.open, "CIRCUIT_OPEN_MAX_SECONDS", "must not be shorter than `CIRCUIT_OPEN_SECONDS`"),
-            (self.max_open > LIMIT, "CIRCUIT_OPEN_MAX_SECONDS", "must be at most 24h"),
-            (self.max_retry_after > LIMIT, "max_retry_after", "must be at most 24h"),
-            (self.half_open_permits == 0, "half_open_permits", "must be at least 1"),
-            (self.half_open_successes == 0, "half_open_successes", "must be at least 1"),
+            (self.failures == 0, "settings.circuits.failures", "must be at least 1"),
+            (
+                !(1..=100).contains(&self.failure_rate_percent),
+                "settings.circuits.failure_rate_percent",
+                "must be from 1 to 100",
+            ),
+            (self.minimum_calls == 0, "settings.circuits.minimum_calls", "must be at least 1"),
+            (
+                self.window < Duration::from_millis(100) || self.window > LIMIT,
+                "settings.circuits.window",
+                "must be from 100ms to 24h",
+            ),
+            (self.open < Duration::from_millis(10), "settings.circuits.open", "must be at least 10ms"),
+            (
+                self.max_open < self.open,
+                "settings.circuits.max_open",
+                "must not be shorter than `settings.circuits.open`",
+            ),
+            (self.max_open > LIMIT, "settings.circuits.max_open", "must be at most 24h"),
+            (self.max_retry_after > LIMIT, "settings.circuits.max_retry_after", "must be at most 24h"),
+            (self.half_open_permits == 0, "settings.circuits.half_open_permits", "must be at least 1"),
+            (self.half_open_successes == 0, "settings.circuits.half_open_successes", "must be at least 1"),
             (
                 self.max_half_open.is_zero() || self.max_half_open > LIMIT,
-                "max_half_open",
+                "settings.circuits.max_half_open",
                 "must be longer than zero and at most 24h",
             ),
         ];
@@ -125,17 +137,17 @@ mod tests {
         let base = CircuitSettings::default;
         assert_eq!(base().check().unwrap(), base());
         for (settings, name) in [
-            (base().with_failures(0), "CIRCUIT_FAILURES"),
-            (base().with_failure_rate(0, 1, second), "failure_rate_percent"),
-            (base().with_failure_rate(101, 1, second), "failure_rate_percent"),
-            (base().with_failure_rate(50, 0, second), "minimum_calls"),
-            (base().with_failure_rate(50, 1, Duration::ZERO), "window"),
-            (base().with_open_time(Duration::ZERO, second), "CIRCUIT_OPEN_SECONDS"),
-            (base().with_open_time(second * 2, second), "CIRCUIT_OPEN_MAX_SECONDS"),
-            (base().with_open_time(second, second * 100_000), "CIRCUIT_OPEN_MAX_SECONDS"),
-            (base().with_half_open(0, 1, second), "half_open_permits"),
-            (base().with_half_open(1, 0, second), "half_open_successes"),
-            (base().with_half_open(1, 1, Duration::ZERO), "max_half_open"),
+            (base().with_failures(0), "settings.circuits.failures"),
+            (base().with_failure_rate(0, 1, second), "settings.circuits.failure_rate_percent"),
+            (base().with_failure_rate(101, 1, second), "settings.circuits.failure_rate_percent"),
+            (base().with_failure_rate(50, 0, second), "settings.circuits.minimum_calls"),
+            (base().with_failure_rate(50, 1, Duration::ZERO), "settings.circuits.window"),
+            (base().with_open_time(Duration::ZERO, second), "settings.circuits.open"),
+            (base().with_open_time(second * 2, second), "settings.circuits.max_open"),
+            (base().with_open_time(second, second * 100_000), "settings.circuits.max_open"),
+            (base().with_half_open(0, 1, second), "settings.circuits.half_open_permits"),
+            (base().with_half_open(1, 0, second), "settings.circuits.half_open_successes"),
+            (base().with_half_open(1, 1, Duration::ZERO), "settings.circuits.max_half_open"),
         ] {
             let error = settings.check().unwrap_err().to_string();
             assert!(error.starts_with(&format!("`{name}`")), "{error}");

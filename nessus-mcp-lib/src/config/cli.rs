@@ -104,7 +104,7 @@ impl CommonArgs {
     /// # Errors
     /// [`ConfigError`] with the name of the variable.
     pub fn settings(&self) -> Result<Settings, ConfigError> {
-        self.stored(self.places())?.check()
+        self.stored(self.places())?.check().map_err(in_operator_words)
     }
 
     /// Those that no value could be wrong for.
@@ -130,7 +130,7 @@ impl CommonArgs {
         // What is no number is out of the range.
         let gb = self.cache_max_gb.trim().parse().unwrap_or(0);
         let settings = settings.with_data_url(url).with_cache_max_gb(gb);
-        settings.check_cache()?;
+        settings.check_cache().map_err(in_operator_words)?;
         Ok(settings)
     }
 
@@ -301,7 +301,8 @@ impl CircuitArgs {
             failures.map_err(|_| setting("CIRCUIT_FAILURES", "must be a whole number from 1 on".to_owned()))?;
         let open = duration("CIRCUIT_OPEN_SECONDS", &self.circuit_open_seconds, DurationUnit::Seconds)?;
         let longest = duration("CIRCUIT_OPEN_MAX_SECONDS", &self.circuit_open_max_seconds, DurationUnit::Seconds)?;
-        CircuitSettings::default().with_failures(failures).with_open_time(open, longest).check()
+        let settings = CircuitSettings::default().with_failures(failures).with_open_time(open, longest);
+        settings.check().map_err(in_operator_words)
     }
 }
 
@@ -417,7 +418,7 @@ impl WorkerArgs {
             let pools = pools.split(',').map(|name| PoolName::new(name.trim())).collect::<Result<Vec<_>, _>>();
             settings = settings.with_pools(pools.map_err(|error| setting("WORKER_POOLS", error.to_string()))?);
         }
-        settings.check()
+        settings.check().map_err(in_operator_words)
     }
 }
 
@@ -492,7 +493,19 @@ impl HousekeepingArgs {
             .with_stale(Some(stale).filter(|time| gives_back && !time.is_zero()))
             .with_scans(deletes_scans.then_some(scans));
         let stops = switch("STALE_SCAN_DELETE_FROM_NESSUS", &self.stale_scan_delete_from_nessus)?;
-        if stops { settings.deleting_stale_scans().check() } else { settings.check() }
+        let settings = if stops { settings.deleting_stale_scans() } else { settings };
+        settings.check().map_err(in_operator_words)
+    }
+}
+
+/// A refusal of what the flags say, with the variables in place of the library's settings.
+fn in_operator_words(error: ConfigError) -> ConfigError {
+    match error {
+        ConfigError::Setting { name, message } => {
+            let name = operator_words(&format!("`{name}`"));
+            setting(name.trim_matches('`'), operator_words(&message))
+        }
+        other => other,
     }
 }
 

@@ -47,10 +47,10 @@ pub enum ConfigError {
         /// What is wrong with its value.
         message: String,
     },
-    /// A flag or environment variable has a value that cannot be used.
+    /// A setting has a value that cannot be used.
     #[error("`{name}` {message}")]
     Setting {
-        /// The flag or variable.
+        /// The setting, such as `settings.lease`; from the command line its flag or variable.
         name: String,
         /// What is wrong with its value.
         message: String,
@@ -61,7 +61,7 @@ pub enum ConfigError {
     /// A setting names a pool that is not configured.
     #[error("`{name}` names the pool `{pool}`, which is not configured")]
     UnknownPool {
-        /// The flag or variable.
+        /// The setting.
         name: &'static str,
         /// The pool.
         pool: PoolName,
@@ -82,13 +82,11 @@ impl Classified for ConfigError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                Some("give the path of your `scanners.yaml` with `--scanner-config` or `SCANNER_CONFIG`; README.md shows one".to_owned())
+                Some("say where your `scanners.yaml` is".to_owned())
             }
-            Self::ExampleWritten { .. } => Some(
-                "write your scanners into it and start again, or name another file with `--scanner-config` or \
-                 `SCANNER_CONFIG`"
-                    .to_owned(),
-            ),
+            Self::ExampleWritten { .. } => {
+                Some("write your scanners into it and start again, or name another file of scanners".to_owned())
+            }
             Self::EmbeddedQueue => {
                 Some("name a Redis with the URL of the queue, or keep the tasks in the data directory".to_owned())
             }

@@ -155,14 +155,15 @@ impl HousekeepingSettings {
         self
     }
 
-    /// The pools that have a time of their own, with the variable that says so.
+    /// The pools that have a time of their own, with the setting that says so.
     pub(crate) fn named_pools(&self) -> impl Iterator<Item = (&'static str, &PoolName)> {
         self.retentions().flat_map(|(name, retention)| retention.pools.keys().map(move |pool| (name, pool)))
     }
 
     fn retentions(&self) -> impl Iterator<Item = (&'static str, &Retention)> {
-        let always = [("COMPLETED_TTL_DAYS", &self.completed), ("FAILED_TTL_DAYS", &self.failed)];
-        always.into_iter().chain(self.scans.iter().map(|age| ("NESSUS_SCAN_RETENTION_HOURS", age)))
+        let always =
+            [("settings.housekeeping.completed", &self.completed), ("settings.housekeeping.failed", &self.failed)];
+        always.into_iter().chain(self.scans.iter().map(|age| ("settings.housekeeping.scans", age)))
     }
 
     /// When what goes, in one line: two that say the same remove the same.
@@ -180,15 +181,15 @@ impl HousekeepingSettings {
     /// Refuses values that cannot work.
     ///
     /// # Errors
-    /// [`ConfigError::Setting`] with the name of the variable.
+    /// [`ConfigError::Setting`] with the name of the setting.
     pub fn check(self) -> Result<Self, ConfigError> {
         let refuse = |name: &str, message: &str| {
             Err(ConfigError::Setting { name: name.to_owned(), message: message.to_owned() })
         };
         if self.interval.is_some_and(|interval| !(INTERVAL.0..=INTERVAL.1).contains(&interval)) {
-            return refuse("HOUSEKEEPING_INTERVAL_HOURS", "must be from 1m to 30d");
+            return refuse("settings.housekeeping.interval", "must be from 1m to 30d");
         }
-        let single = [("ARCHIVE_TTL_DAYS", self.archive), ("STALE_SCAN_HOURS", self.stale)];
+        let single = [("settings.housekeeping.archive", self.archive), ("settings.housekeeping.stale", self.stale)];
         let single = single.into_iter().filter_map(|(name, time)| Some((name, time?)));
         let by_pool = self.retentions().flat_map(|(name, retention)| retention.times().map(move |time| (name, time)));
         if let Some((name, _)) = single.chain(by_pool).find(|(_, time)| !(KEPT.0..=KEPT.1).contains(time)) {
@@ -260,12 +261,12 @@ mod tests {
             let (short, days) = (Some(time), Retention::of(Some(DAY)));
             let lab = days.clone().with_pool(pool("lab"), short);
             for (settings, name) in [
-                (base().with_interval(short), "HOUSEKEEPING_INTERVAL_HOURS"),
-                (base().with_retention(Retention::of(short), days.clone()), "COMPLETED_TTL_DAYS"),
-                (base().with_retention(days.clone(), lab.clone()), "FAILED_TTL_DAYS"),
-                (base().with_archive(short), "ARCHIVE_TTL_DAYS"),
-                (base().with_stale(short), "STALE_SCAN_HOURS"),
-                (base().with_scans(Some(lab.clone())), "NESSUS_SCAN_RETENTION_HOURS"),
+                (base().with_interval(short), "settings.housekeeping.interval"),
+                (base().with_retention(Retention::of(short), days.clone()), "settings.housekeeping.completed"),
+                (base().with_retention(days.clone(), lab.clone()), "settings.housekeeping.failed"),
+                (base().with_archive(short), "settings.housekeeping.archive"),
+                (base().with_stale(short), "settings.housekeeping.stale"),
+                (base().with_scans(Some(lab.clone())), "settings.housekeeping.scans"),
             ] {
                 let error = settings.check().unwrap_err().to_string();
                 assert!(error.starts_with(&format!("`{name}` must be from")), "{error}");
@@ -273,6 +274,6 @@ mod tests {
         }
         let lab = Retention::of(None).with_pool(pool("lab"), Some(DAY));
         let named = base().with_retention(Retention::of(None), lab);
-        assert_eq!(named.named_pools().collect::<Vec<_>>(), [("FAILED_TTL_DAYS", &pool("lab"))]);
+        assert_eq!(named.named_pools().collect::<Vec<_>>(), [("settings.housekeeping.failed", &pool("lab"))]);
     }
 }

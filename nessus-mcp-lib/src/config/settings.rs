@@ -184,7 +184,7 @@ impl Settings {
     /// Refuses values that cannot work, and places that do not go together.
     ///
     /// # Errors
-    /// [`ConfigError::Setting`] with the name of the variable, and [`ConfigError::EmbeddedQueue`].
+    /// [`ConfigError::Setting`] with the name of the setting, and [`ConfigError::EmbeddedQueue`].
     pub fn check(self) -> Result<Self, ConfigError> {
         self.check_cache()?;
         if self.data_url != DataUrl::Directory && self.queue_url.trim_start().starts_with("sqlite:") {
@@ -198,7 +198,7 @@ impl Settings {
             return Ok(());
         }
         let message = format!("must be a whole number from {} to {}", CACHE_MAX_GB.start(), CACHE_MAX_GB.end());
-        Err(ConfigError::Setting { name: "CACHE_MAX_GB".to_owned(), message })
+        Err(ConfigError::Setting { name: "settings.cache_max_gb".to_owned(), message })
     }
 
     /// The same settings with another queue.
@@ -323,24 +323,24 @@ impl WorkerSettings {
     /// Refuses values that cannot work.
     ///
     /// # Errors
-    /// [`ConfigError::Setting`] with the name of the variable.
+    /// [`ConfigError::Setting`] with the name of the setting.
     pub fn check(self) -> Result<Self, ConfigError> {
         let refuse = |name: &str, message: String| Err(ConfigError::Setting { name: name.to_owned(), message });
         for (name, time, (shortest, longest)) in [
-            ("LEASE_SECONDS", self.lease, LEASE),
-            ("POLL_INTERVAL_SECONDS", self.poll_interval, POLL_INTERVAL),
-            ("SCAN_TIMEOUT_HOURS", self.scan_timeout, SCAN_LIMIT),
-            ("PENDING_TIMEOUT_MINUTES", self.pending_timeout, SCAN_LIMIT),
-            ("STALL_TIMEOUT_MINUTES", self.stall_timeout, SCAN_LIMIT),
-            ("PAUSED_TIMEOUT_HOURS", self.paused_timeout, SCAN_LIMIT),
-            ("HEALTH_CHECK_INTERVAL_SECONDS", self.health_interval.unwrap_or(HEALTH_INTERVAL.0), HEALTH_INTERVAL),
+            ("settings.lease", self.lease, LEASE),
+            ("settings.poll_interval", self.poll_interval, POLL_INTERVAL),
+            ("settings.scan_timeout", self.scan_timeout, SCAN_LIMIT),
+            ("settings.pending_timeout", self.pending_timeout, SCAN_LIMIT),
+            ("settings.stall_timeout", self.stall_timeout, SCAN_LIMIT),
+            ("settings.paused_timeout", self.paused_timeout, SCAN_LIMIT),
+            ("settings.health_interval", self.health_interval.unwrap_or(HEALTH_INTERVAL.0), HEALTH_INTERVAL),
         ] {
             if !(shortest..=longest).contains(&time) {
                 return refuse(name, format!("must be from {} to {}", in_words(shortest), in_words(longest)));
             }
         }
         if self.pools.as_ref().is_some_and(Vec::is_empty) {
-            return refuse("WORKER_POOLS", "names no pool".to_owned());
+            return refuse("settings.worker_pools", "names no pool".to_owned());
         }
         self.housekeeping.clone().check()?;
         Ok(self)
@@ -376,7 +376,7 @@ mod tests {
         }
         for gb in [0, 10_001, u32::MAX] {
             let refused = settings.clone().with_cache_max_gb(gb).check().unwrap_err().to_string();
-            assert_eq!(refused, "`CACHE_MAX_GB` must be a whole number from 1 to 10000");
+            assert_eq!(refused, "`settings.cache_max_gb` must be a whole number from 1 to 10000");
         }
     }
 
@@ -388,13 +388,13 @@ mod tests {
         assert_eq!(base().with_health_interval(None).check().unwrap().health_interval, None);
         for time in [Duration::ZERO, tick, age, Duration::MAX] {
             for (settings, message) in [
-                (base().with_lease(time), "`LEASE_SECONDS` must be from 1s to 1h"),
-                (base().with_poll_interval(time), "`POLL_INTERVAL_SECONDS` must be from 1ms to 1d"),
-                (base().with_scan_timeout(time), "`SCAN_TIMEOUT_HOURS` must be from 1ms to 365d"),
-                (base().with_pending_timeout(time), "`PENDING_TIMEOUT_MINUTES` must be from 1ms to 365d"),
-                (base().with_stall_timeout(time), "`STALL_TIMEOUT_MINUTES` must be from 1ms to 365d"),
-                (base().with_paused_timeout(time), "`PAUSED_TIMEOUT_HOURS` must be from 1ms to 365d"),
-                (base().with_health_interval(Some(time)), "`HEALTH_CHECK_INTERVAL_SECONDS` must be from 100ms to 1d"),
+                (base().with_lease(time), "`settings.lease` must be from 1s to 1h"),
+                (base().with_poll_interval(time), "`settings.poll_interval` must be from 1ms to 1d"),
+                (base().with_scan_timeout(time), "`settings.scan_timeout` must be from 1ms to 365d"),
+                (base().with_pending_timeout(time), "`settings.pending_timeout` must be from 1ms to 365d"),
+                (base().with_stall_timeout(time), "`settings.stall_timeout` must be from 1ms to 365d"),
+                (base().with_paused_timeout(time), "`settings.paused_timeout` must be from 1ms to 365d"),
+                (base().with_health_interval(Some(time)), "`settings.health_interval` must be from 100ms to 1d"),
             ] {
                 assert_eq!(settings.check().unwrap_err().to_string(), message, "{time:?}");
             }

@@ -119,7 +119,9 @@ impl Principal {
         rights_key.split_once('/').map_or(rights_key, |(name, _)| name)
     }
 
-    /// The same with these rights. Limits of targets come from a policy alone.
+    /// The same with these rights: of a client of the policy, or [read](Rights::parse) by the program that knows the caller. The latter are
+    /// asked at each call. Right before a scan begins, the worker asks the policy for the rights of this name; one that has a colon, such as
+    /// `app:ann`, is never that of a client, and may then scan whatever the whole policy allows.
     pub fn with_rights(mut self, rights: Arc<Rights>) -> Self {
         self.rights = rights;
         self

@@ -1,12 +1,14 @@
 //! What a client may scan, within what may be scanned at all, and how much of it.
 
+use std::path::Path;
+
 use super::{
     limit::Limit,
     target_rules::{AllowList, TargetRules},
     tool_rights::{RawToolRights, ToolRights},
 };
 use crate::{
-    config::{ConfigError, Reader, Scalar},
+    config::{ConfigError, Reader, Scalar, is_blank_yaml, parse_yaml},
     ids::PoolName,
 };
 
@@ -113,7 +115,36 @@ macro_rules! keys_with_rights {
 }
 pub(super) use keys_with_rights;
 
+keys_with_rights! {
+    /// The keys of rights that stand alone.
+    struct RawRightsAlone {}
+}
+
 impl Rights {
+    /// Reads the keys that say in an entry of `policy.yaml` what a client may do, for a program that knows its callers without such a file.
+    /// `client` is what refusals call the caller. A key that is missing restricts nothing; values stand as they are, without variables.
+    ///
+    /// ```
+    /// use nessus_mcp_lib::policy::{Principal, Rights, Role};
+    /// let rights = Rights::parse("app:ann", "pools: [lab]\ntargets: [192.0.2.0/24]\nmax_scans_per_day: 20\n")?;
+    /// let ann = Principal::new("app:ann", Role::Scan).with_rights(rights.into());
+    /// assert_eq!(ann.rights.max_scans_per_day, Some(20));
+    /// # Ok::<(), nessus_mcp_lib::config::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConfigError`] with line and key, also when there is no key at all.
+    pub fn parse(client: &str, keys: &str) -> Result<Self, ConfigError> {
+        let path = Path::new("rights");
+        if is_blank_yaml(keys) {
+            let message = "there are no keys: leave the rights out for whoever may do all".to_owned();
+            return Err(ConfigError::Syntax { path: path.to_owned(), line: 1, message });
+        }
+        let mut raw: RawRightsAlone = parse_yaml(keys, path)?;
+        let reader = Reader { path, prefix: String::new(), lookup: &|_| None };
+        reader.rights("rights", client, raw.take_rights())
+    }
+
     /// Whether it may do whatever the whole policy allows.
     pub(super) fn is_unrestricted(&self) -> bool {
         self.targets.is_empty() && *self == Self { targets: self.targets.clone(), ..Self::default() }
@@ -273,4 +304,37 @@ impl Reader<'_> {
 /// A number of things that there may be.
 pub(super) fn parse_count(text: &str) -> Result<u64, String> {
     text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "must be a whole number from 1 on".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rights_that_stand_alone_are_read_as_those_of_a_client() {
+        let keys = "pools: [lab]\ntargets: [192.0.2.0/24]\ndeny_targets: [192.0.2.9]\ncredentials: []\nmax_scans_at_once: 2\ntools: [x]\n";
+        let rights = Rights::parse("app:ann", keys).unwrap();
+        assert_eq!(
+            rights.restrictions(),
+            [
+                "pools: lab",
+                "targets: 192.0.2.0/24",
+                "deny_targets: 192.0.2.9",
+                "credentials: none",
+                "inline_logins: false",
+                "max_scans_at_once: 2"
+            ]
+        );
+        assert_eq!(rights.targets.client.as_deref(), Some("app:ann"));
+        assert_eq!(rights.tools.tools.unwrap().len(), 1);
+        for (keys, expected) in [
+            ("", "rights:1: there are no keys"),
+            ("pools: [lab]\nscan_types: [loud]\n", "rights:2: `rights.scan_types[0]` must be one of"),
+            ("pool: [lab]\n", "rights:1: "),
+            ("pools: ['${HOME}']\n", "rights:1: `rights.pools[0]` "),
+        ] {
+            let error = Rights::parse("ann", keys).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{keys}: {error}");
+        }
+    }
 }

@@ -356,7 +356,7 @@ pub trait ScannerInterface: Send + Sync + std::fmt::Debug {
     /// [`create`](Self::create).
     async fn offer(&self) -> Result<ScanOffer, ScannerError>;
 
-    /// What the scanner tells about itself; fails when it cannot be reached or is not ready to scan.
+    /// What the scanner tells about itself: its `product` at least. Fails when it cannot be reached or is not ready to scan.
     async fn properties(&self) -> Result<ScannerProperties, ScannerError>;
 
     /// Releases what is held on the scanner, such as a login session. The value may be used again afterwards, and then

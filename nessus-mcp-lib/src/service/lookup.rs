@@ -29,14 +29,10 @@ pub struct MatchingTasks {
 
 impl ScanService {
     /// The same service for a caller: its scans are submitted under its name, and of the tasks it sees what the policy in force
-    /// lets it see. A caller with the role `read` changes nothing. Without a caller, as for the program that embeds the service,
+    /// lets it see. A caller with the role `read` changes nothing. Through a service that acts for nobody, as the embedding program has it,
     /// everything may be seen and done. An API of your own calls this for each request, with whom its login knows.
-    pub fn acting_for(&self, caller: Option<Principal>) -> Self {
-        let tasks = match &caller {
-            Some(caller) => self.tasks.acting_as(actor_of(caller)),
-            None => self.tasks.clone(),
-        };
-        Self { tasks, caller, ..self.clone() }
+    pub fn acting_for(&self, caller: Principal) -> Self {
+        Self { tasks: self.tasks.acting_as(actor_of(&caller)), caller: Some(caller), ..self.clone() }
     }
 
     /// The same service, whose changes are those of `actor`, such as `user@host`: the events of tasks and the log say so. Other than

@@ -124,6 +124,7 @@ impl ScanService {
             next_poll_seconds: next_poll(&task, self.clock.now()),
             task_id: task.task_id,
             trace_id: task.trace_id,
+            submitted_by: task.submitted_by,
             status: task.status,
             progress: task.progress,
             queue_position,

@@ -19,6 +19,9 @@ pub struct TaskView {
     pub task_id: TaskId,
     /// The request it came with.
     pub trace_id: TraceId,
+    /// Who submitted it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitted_by: Option<String>,
     /// queued, running, completed, failed, timeout or cancelled.
     pub status: TaskStatus,
     /// What is being done now; absent when the task has ended. `waiting_for` says what a task in the phase `waiting` waits for.

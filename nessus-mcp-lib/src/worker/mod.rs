@@ -13,9 +13,10 @@
 //!
 //! The files, from the lowest up: `announce` (what it tells of itself), `hold` (why a task waits), `outcome` (errors of a step, and what becomes of a task), `retry_pauses`, `shared` and `held_task` (what
 //! a run may use), `placement` (a scanner and a slot), `hosts` (what counts against a day), `scope`, `stall`, `pause`, `poll` and `results`, `lifecycle` (the steps in their
-//! order), `run_task` (retries and settlement), `engine` (claims).
+//! order), `run_task` (a claim and its settlement), `another_try` (on which scanner a task goes on after an error), `engine` (claims).
 
 mod announce;
+mod another_try;
 mod approval;
 mod engine;
 mod heartbeat;

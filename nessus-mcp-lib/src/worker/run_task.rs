@@ -11,16 +11,13 @@ use super::{
     hold::Hold,
     hosts, lifecycle,
     outcome::{Outcome, StepError},
-    placement::{OPEN_CIRCUIT_PAUSE, Placement, open_circuit_pause},
+    placement::Placement,
     poll::{self, STOP_LIMIT},
-    retry_pauses::{
-        LOCAL_PAUSE, NEXT_SCANNER_PAUSE, UNCLEAR_PAUSE, WATCH_AGAIN_PAUSE, doubled, retry_after, retry_pause,
-    },
+    retry_pauses::{LOCAL_PAUSE, NEXT_SCANNER_PAUSE, WATCH_AGAIN_PAUSE, doubled, retry_after, retry_pause},
     shared::Shared,
 };
 use crate::{
-    circuit_breaker::{CallOutcome, ClassifyOutcome as _},
-    error::{Classified, ErrorKind, chain, counted},
+    error::{chain, counted},
     housekeeping,
     ids::{InstanceId, ScanId},
     queue::{Claim, DeadReason, LOSSES_ALLOWED, SettleOutcome, Settlement},
@@ -31,7 +28,7 @@ use crate::{
 };
 
 /// How often a task that fails for now is handed out before it fails for good: about 20 minutes.
-const MAX_DELIVERIES: u32 = 10;
+pub(super) const MAX_DELIVERIES: u32 = 10;
 /// How long the results of a scan are asked for that its scanner has and does not give.
 const RESULTS_LIMIT: Duration = Duration::from_secs(3600);
 /// How often a claim is settled with a queue that does not answer.
@@ -40,8 +37,8 @@ const SETTLE_TRIES: u32 = 5;
 /// A claimed task and the worker it belongs to.
 #[derive(Debug)]
 pub(super) struct TaskRun {
-    shared: Arc<Shared>,
-    claim: Claim,
+    pub(super) shared: Arc<Shared>,
+    pub(super) claim: Claim,
     /// When the claim was asked for: from then on the lease counts.
     claimed_at: BootInstant,
 }
@@ -382,75 +379,6 @@ impl TaskRun {
         }
     }
 
-    /// The end of a task that shall not go on, and whose scanner has not said for too long whether it has a scan there.
-    fn end_without_scanner(&self, task: &Task, failure: &ScannerError) -> Option<StepError> {
-        let (reason, since) = self.shared.over(task)?;
-        let is_enough = self.shared.has_passed(since, STOP_LIMIT);
-        let instance = task.next_instance().filter(|_| task.nessus_scan_id.is_none() && is_enough)?;
-        let failure = chain(failure);
-        Some(reason.error_with(&format!("whether a scan of it is on `{instance}` could not be found out: {failure}")))
-    }
-
-    /// How the task goes on after an error that is not final.
-    fn another_try(&self, task: &Task, error: &StepError, held: Option<&HeldTask<'_>>) -> Option<Outcome> {
-        if let (StepError::Scanner(failure), Some(held)) = (error, held)
-            && is_scanner_fault(failure)
-            && let Some(outcome) = self.without_this_scanner(task, failure, held)
-        {
-            return Some(outcome);
-        }
-        if !error.is_retryable() || self.claim.deliveries >= MAX_DELIVERIES {
-            return None;
-        }
-        let mut pause = retry_pause(self.claim.deliveries);
-        if let StepError::Scanner(failure) = error {
-            pause = pause.max(retry_after(error));
-            if failure.may_have_acted() {
-                pause = pause.max(UNCLEAR_PAUSE);
-            }
-        }
-        warn!(
-            error = error.message(),
-            hint = error.hint(),
-            deliveries = self.claim.deliveries,
-            ?pause,
-            "the task will be tried again"
-        );
-        Some(Outcome::Retry(pause))
-    }
-
-    /// How the task goes on when its scanner is at fault: on another one, or on this one once its circuit closes. Neither
-    /// counts as a delivery.
-    fn without_this_scanner(&self, task: &Task, failure: &ScannerError, held: &HeldTask<'_>) -> Option<Outcome> {
-        let (pool, id) = (&task.scanner_pool, &held.instance.instance_id);
-        let open_circuit = self.shared.circuits.check(pool, id).err();
-        let not_made = matches!(failure, ScannerError::CircuitOpen(_));
-        if failure.outcome() == CallOutcome::Ignored && !not_made {
-            self.shared.selection.refused(pool, id);
-        }
-        let others = self.shared.scanners.pool(pool).is_some_and(|scanners| {
-            let mut others = scanners.enabled().filter(|other| other.instance_id != *id);
-            others.any(|other| {
-                !self.shared.selection.is_resting(pool, &other.instance_id)
-                    && self.shared.circuits.check(pool, &other.instance_id).is_ok()
-            })
-        });
-        if others && task.next_instance().is_none() {
-            warn!(instance = %id, error = chain(failure), "another scanner will be tried");
-            return Some(Outcome::HandBack(NEXT_SCANNER_PAUSE));
-        }
-        let comes_back = failure.is_retryable() && (open_circuit.is_some() || not_made);
-        if !comes_back && !failure.needs_operator() {
-            return None;
-        }
-        let mut pause = open_circuit.as_ref().map_or(OPEN_CIRCUIT_PAUSE.0, open_circuit_pause);
-        if failure.may_have_acted() {
-            pause = pause.max(UNCLEAR_PAUSE);
-        }
-        warn!(instance = %id, error = chain(failure), ?pause, "the task waits until its scanner is back");
-        Some(Outcome::HandBack(pause))
-    }
-
     /// Writes the failure down.
     async fn fail(&self, error: &StepError) -> Outcome {
         let status = match error {
@@ -602,11 +530,6 @@ fn wait_for_this_machine(error: &StepError) -> Outcome {
 /// The step a task is at, as far as its file tells.
 const fn step_of(task: &Task) -> Step {
     if task.observation.is_some() { Step::Watch } else { Step::Begin }
-}
-
-/// Whether another scanner may do what this one did not: it cannot be reached, is not ready, or is set up wrongly.
-fn is_scanner_fault(error: &ScannerError) -> bool {
-    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Configuration)
 }
 
 fn dead_letter(task: &Task) -> Outcome {

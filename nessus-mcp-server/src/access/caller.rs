@@ -46,7 +46,7 @@ impl Access {
             (Layer::Settings, offered),
             (Layer::Headers, chosen),
         ];
-        Self { service: Arc::new(service.acting_for(Some(principal.clone()))), principal, layers }
+        Self { service: Arc::new(service.acting_for(principal.clone())), principal, layers }
     }
 
     /// The tools that may be used.

@@ -112,7 +112,7 @@ impl Row {
 }
 
 /// All tools.
-pub(crate) static TOOLS: [Row; 18] = [
+pub(crate) static TOOLS: &[Row] = &[
     Row::changes("run_untrusted_scan", "Run a network scan", Toolset::Submit, Effect::Adds, false),
     Row::changes("run_trusted_scan", "Run a scan with a login", Toolset::Submit, Effect::Adds, false),
     Row::changes("run_privileged_scan", "Run a scan with root rights", Toolset::Submit, Effect::Adds, false),

@@ -351,7 +351,7 @@ fn document() -> String {
 fn overview(text: &mut String) {
     text.push_str(OVERVIEW);
     text.push_str("\n| tool | toolset | role | counts as |\n|---|---|---|---|\n");
-    for Row { name, toolset, role, class, .. } in &TOOLS {
+    for Row { name, toolset, role, class, .. } in TOOLS {
         let _ = writeln!(text, "| [`{name}`](#{name}) | `{}` | `{role}` | `{class}` |", toolset.as_str());
     }
 }

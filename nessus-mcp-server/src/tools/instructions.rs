@@ -34,7 +34,7 @@ mod tests {
     fn only_tools_that_may_be_used_are_named() {
         assert_eq!(for_tools(ToolSet::ALL), SENTENCES.join(" "));
         let for_readers = for_tools(ToolSet::those(Row::is_read_only));
-        for row in &TOOLS {
+        for row in TOOLS {
             assert!(!for_readers.contains(row.name) || row.is_read_only(), "{for_readers}");
         }
         assert!(for_readers.contains("get_scan_status") && for_readers.contains("untrusted"), "{for_readers}");

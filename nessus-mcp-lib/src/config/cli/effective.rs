@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::{
     CircuitArgs, CommonArgs, CredentialArgs, LogArgs, MetricsArgs, OLDER_QUEUE_URL, ResultsArgs, SECRET_KEY, ScopeArgs,
-    WorkerArgs,
+    WorkerArgs, in_operator_words,
     server::{BindArgs, TlsArgs, ToolArgs, WithWorkerArgs},
     setting,
 };
@@ -189,7 +189,7 @@ impl GivenArgs {
         faults.extend(faults_of(&parsing, given.iter().map(|given| (*given).clone())).unwrap_or_else(|fault| fault));
         let whole = parse(&parsing, given.into_iter().cloned()).ok();
         let settings = whole.as_ref().map_or_else(|| Settings::new("./data", "scanners.yaml"), settings_of);
-        faults.extend(settings.clone().check().err());
+        faults.extend(settings.clone().check().err().map(in_operator_words));
         let mut seen = BTreeSet::new();
         faults.retain(|fault| seen.insert(fault.to_string()));
         let mut all: Vec<_> = resolved.into_iter().map(|one| one.shown).collect();

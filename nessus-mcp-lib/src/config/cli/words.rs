@@ -3,7 +3,7 @@
 use crate::error::reworded;
 
 /// The library's words, and those of the programs. None of the latter contains one of the former.
-const WORDS: [(&str, &str); 22] = [
+const WORDS: [(&str, &str); 41] = [
     ("where the data directory is", "`DATA_DIR`"),
     ("name another data directory", "name another with `DATA_DIR`"),
     ("the URL of the queue", "`QUEUE_URL`"),
@@ -15,6 +15,28 @@ const WORDS: [(&str, &str); 22] = [
     ("`settings.max_hosts_per_scan`", "`MAX_HOSTS_PER_SCAN`"),
     ("`settings.policy_config`", "`POLICY_CONFIG`"),
     ("`settings.worker_pools`", "`WORKER_POOLS`"),
+    ("`settings.cache_max_gb`", "`CACHE_MAX_GB`"),
+    ("`settings.circuits.failures`", "`CIRCUIT_FAILURES`"),
+    ("`settings.circuits.open`", "`CIRCUIT_OPEN_SECONDS`"),
+    ("`settings.circuits.max_open`", "`CIRCUIT_OPEN_MAX_SECONDS`"),
+    ("`settings.lease`", "`LEASE_SECONDS`"),
+    ("`settings.poll_interval`", "`POLL_INTERVAL_SECONDS`"),
+    ("`settings.scan_timeout`", "`SCAN_TIMEOUT_HOURS`"),
+    ("`settings.pending_timeout`", "`PENDING_TIMEOUT_MINUTES`"),
+    ("`settings.stall_timeout`", "`STALL_TIMEOUT_MINUTES`"),
+    ("`settings.paused_timeout`", "`PAUSED_TIMEOUT_HOURS`"),
+    ("`settings.health_interval`", "`HEALTH_CHECK_INTERVAL_SECONDS`"),
+    ("`settings.housekeeping.interval`", "`HOUSEKEEPING_INTERVAL_HOURS`"),
+    ("`settings.housekeeping.completed`", "`COMPLETED_TTL_DAYS`"),
+    ("`settings.housekeeping.failed`", "`FAILED_TTL_DAYS`"),
+    ("`settings.housekeeping.archive`", "`ARCHIVE_TTL_DAYS`"),
+    ("`settings.housekeeping.stale`", "`STALE_SCAN_HOURS`"),
+    ("`settings.housekeeping.scans`", "`NESSUS_SCAN_RETENTION_HOURS`"),
+    (
+        "say where your `scanners.yaml` is",
+        "give the path of your `scanners.yaml` with `--scanner-config` or `SCANNER_CONFIG`; README.md shows one",
+    ),
+    ("name another file of scanners", "name another file with `--scanner-config` or `SCANNER_CONFIG`"),
     ("a policy file limits that", "`POLICY_CONFIG` names a policy"),
     ("as is printed with a new token", "as `nessus-admin token new` prints it"),
     ("that is printed with a new token", "that `nessus-admin token new` prints"),

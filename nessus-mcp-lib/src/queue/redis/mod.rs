@@ -86,7 +86,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use redis::{ParsingError, Value, cmd};
+use redis::{Value, cmd};
 
 use self::{
     calls::{Calls, LostReply},
@@ -502,13 +502,7 @@ impl Queue for RedisQueue {
         instance: &InstanceId,
         notice: &CircuitNotice,
     ) -> Result<PostedNotice, QueueError> {
-        let CircuitNotice { kind, reason, by } = notice.clone();
-        let post = scripts::POST_CIRCUIT_NOTICE
-            .on([self.naming.circuit(pool, instance)], [kind.as_str().to_owned(), reason, by]);
-        let standing = circuits::notice(self.calls.run(&post, LostReply::Repeat).await?);
-        let standing =
-            standing.and_then(|notice| notice.ok_or_else(|| ParsingError::from("a circuit without a notice")));
-        standing.map_err(|error| errors::unexpected(self.calls.location(), error))
+        self.post_notice(pool, instance, notice).await
     }
 
     async fn circuit_notices(
@@ -516,13 +510,7 @@ impl Queue for RedisQueue {
         pool: &PoolName,
         instances: &[InstanceId],
     ) -> Result<Vec<Option<PostedNotice>>, QueueError> {
-        if instances.is_empty() {
-            return Ok(Vec::new());
-        }
-        let keys: Vec<_> = instances.iter().map(|instance| self.naming.circuit(pool, instance)).collect();
-        let stored: Vec<Value> = self.calls.run(&scripts::CIRCUIT_NOTICES.on(keys, []), LostReply::Repeat).await?;
-        let read = stored.into_iter().map(circuits::notice).collect::<Result<_, _>>();
-        read.map_err(|error| errors::unexpected(self.calls.location(), error))
+        self.notices(pool, instances).await
     }
 
     async fn publish_circuit_states(
@@ -531,14 +519,11 @@ impl Queue for RedisQueue {
         circuits: &[CircuitReport],
         lasts: Duration,
     ) -> Result<(), QueueError> {
-        let arguments = [process.to_owned(), millis(lasts), serde_json::json!(circuits).to_string()];
-        let publish = scripts::PUBLISH_CIRCUIT_STATES.on([keys::CIRCUIT_STATES.to_owned()], arguments);
-        self.calls.run(&publish, LostReply::Repeat).await
+        self.publish_circuits(process, circuits, lasts).await
     }
 
     async fn circuit_states(&self) -> Result<Vec<ProcessCircuits>, QueueError> {
-        let read = scripts::CIRCUIT_STATES.on([keys::CIRCUIT_STATES.to_owned()], []);
-        Ok(circuits::processes(self.calls.run(&read, LostReply::Repeat).await?))
+        self.published_circuits().await
     }
 
     async fn announce_worker(&self, record: &WorkerRecord, kept: Duration) -> Result<(), QueueError> {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::counted,
-    results::{judge::SeverityCounts, record::Severity, write::Section},
+    results::{judge::SeverityCounts, record::Severity},
 };
 
 /// Lines of at most a few hundred characters, without control characters and without colour.
@@ -76,11 +76,11 @@ impl fmt::Display for DiffView {
             hosts.only_after,
             if hosts.renamed > 0 { format!(", {} under another name now", hosts.renamed) } else { String::new() }
         )?;
-        write_section(f, "New", &self.new, finding)?;
-        write_section(f, "Fixed", &self.fixed, finding)?;
-        write_section(f, "Severity changed", &self.severity_changed, finding)?;
-        write_section(f, "Output changed", &self.changed_output, finding)?;
-        write_section(f, "Not comparable", &self.hosts_not_comparable, not_comparable)?;
+        self.new.write(f, "New", finding)?;
+        self.fixed.write(f, "Fixed", finding)?;
+        self.severity_changed.write(f, "Severity changed", finding)?;
+        self.changed_output.write(f, "Output changed", finding)?;
+        self.hosts_not_comparable.write(f, "Not comparable", not_comparable)?;
         if let Some(compliance) = &self.compliance {
             writeln!(
                 f,
@@ -92,12 +92,12 @@ impl fmt::Display for DiffView {
                 compliance.gone,
                 compliance.not_comparable
             )?;
-            write_section(f, "By audit", &compliance.by_audit, |row| checks(&row.audit, &row.counts))?;
-            write_section(f, "By check", &compliance.by_check, |row| {
-                checks(&format!("{}  {}", row.audit, row.check), &row.counts)
-            })?;
-            write_section(f, "Failing now", &compliance.newly_failed, check)?;
-            write_section(f, "Passing now", &compliance.newly_passed, check)?;
+            compliance.by_audit.write(f, "By audit", |row| checks(&row.audit, &row.counts))?;
+            compliance
+                .by_check
+                .write(f, "By check", |row| checks(&format!("{}  {}", row.audit, row.check), &row.counts))?;
+            compliance.newly_failed.write(f, "Failing now", check)?;
+            compliance.newly_passed.write(f, "Passing now", check)?;
         }
         if self.truncated {
             writeln!(f, "\nLists are cut to fit; more characters make room.")?;
@@ -117,25 +117,6 @@ fn write_side(f: &mut fmt::Formatter<'_>, name: &str, side: &ScanSide) -> fmt::R
         counted(side.severity_counts.total(), "finding", "findings"),
         side.authentication_status
     )
-}
-
-fn write_section<T>(
-    f: &mut fmt::Formatter<'_>,
-    title: &str,
-    section: &Section<T>,
-    line: impl Fn(&T) -> String,
-) -> fmt::Result {
-    if section.total == 0 {
-        return Ok(());
-    }
-    writeln!(f, "\n{title}")?;
-    for entry in &section.shown {
-        writeln!(f, "  {}", line(entry))?;
-    }
-    if section.left_out > 0 {
-        writeln!(f, "  ... and {} more", section.left_out)?;
-    }
-    Ok(())
 }
 
 fn finding(row: &FindingRow) -> String {

@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    fields::FieldId,
+    fields::{ALL, FieldId, Origin},
     finding::Record,
     host::Host,
     identity::{FindingPart, HostEvidence, HostPart, Machines},
@@ -196,20 +196,9 @@ impl Found {
 
 impl BlockRank {
     fn of(host: &Host) -> Self {
-        const SHOWN: [FieldId; 10] = [
-            FieldId::Host,
-            FieldId::HostIp,
-            FieldId::HostFqdn,
-            FieldId::HostRdns,
-            FieldId::Hostname,
-            FieldId::NetbiosName,
-            FieldId::OperatingSystem,
-            FieldId::MacAddress,
-            FieldId::HostStart,
-            FieldId::Credentialed,
-        ];
         let mut hash = DefaultHasher::new();
-        for text in SHOWN.into_iter().map(|id| host.get(id)) {
+        let is_text = |id: &FieldId| id.field().origin == Origin::Host && *id != FieldId::HostEnd;
+        for text in ALL.iter().copied().filter(is_text).map(|id| host.get(id)) {
             text.map(str::to_lowercase).hash(&mut hash);
         }
         host.listed_names().for_each(|name| name.to_lowercase().hash(&mut hash));

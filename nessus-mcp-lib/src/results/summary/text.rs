@@ -41,17 +41,17 @@ impl fmt::Display for SummaryView {
             let first = if solutions.first == 1 { "clears".to_owned() } else { format!("{} clear", solutions.first) };
             let title =
                 format!("Solutions: the first {first} {}", counted(solutions.first_clear, "finding", "findings"));
-            write_section(f, &title, &solutions.section, solution)?;
+            solutions.section.write(f, &title, solution)?;
         }
         if let Some(plugins) = &self.plugins {
-            write_section(f, "Plugins", plugins, plugin)?;
+            plugins.write(f, "Plugins", plugin)?;
         }
         if let Some(hosts) = &self.hosts {
-            write_section(f, "Hosts", hosts, host)?;
+            hosts.write(f, "Hosts", host)?;
         }
         if let Some(compliance) = &self.compliance {
-            write_section(f, "Compliance by audit file", &compliance.by_audit, audit)?;
-            write_section(f, "Compliance by check", &compliance.by_check, check)?;
+            compliance.by_audit.write(f, "Compliance by audit file", audit)?;
+            compliance.by_check.write(f, "Compliance by check", check)?;
         }
         if self.truncated {
             writeln!(f, "\nLists are cut to fit; more characters make room.")?;
@@ -129,27 +129,8 @@ impl SummaryView {
     fn write_named(&self, f: &mut fmt::Formatter<'_>, title: &str, ids: Option<&Section<Option<i64>>>) -> fmt::Result {
         let Some(ids) = ids else { return Ok(()) };
         let rows = || self.plugins.iter().flat_map(|plugins| &plugins.shown);
-        write_section(f, title, ids, |id| rows().find(|row| row.plugin_id == *id).map(risk).unwrap_or_default())
+        ids.write(f, title, |id| rows().find(|row| row.plugin_id == *id).map(risk).unwrap_or_default())
     }
-}
-
-fn write_section<T>(
-    f: &mut fmt::Formatter<'_>,
-    title: &str,
-    section: &Section<T>,
-    line: impl Fn(&T) -> String,
-) -> fmt::Result {
-    if section.total == 0 {
-        return Ok(());
-    }
-    writeln!(f, "\n{title}")?;
-    for entry in &section.shown {
-        writeln!(f, "  {}", line(entry))?;
-    }
-    if section.left_out > 0 {
-        writeln!(f, "  ... and {} more", section.left_out)?;
-    }
-    Ok(())
 }
 
 fn risk(row: &PluginRow) -> String {

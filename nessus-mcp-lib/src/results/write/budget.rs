@@ -1,5 +1,7 @@
 //! Views that fit a number of characters: their lists are as long as there is room.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// The characters of a view when nothing else is asked for: about 10,000 tokens.
@@ -55,6 +57,21 @@ impl<T> Section<T> {
     pub(crate) fn of_first(total: u64, entries: impl Iterator<Item = T>, most: usize) -> Self {
         let shown: Vec<T> = entries.take(most).collect();
         Self { total, left_out: total.saturating_sub(shown.len() as u64), shown }
+    }
+
+    /// Writes it under a title, a line for each entry; nothing where there are none.
+    pub(crate) fn write(&self, f: &mut fmt::Formatter<'_>, title: &str, line: impl Fn(&T) -> String) -> fmt::Result {
+        if self.total == 0 {
+            return Ok(());
+        }
+        writeln!(f, "\n{title}")?;
+        for entry in &self.shown {
+            writeln!(f, "  {}", line(entry))?;
+        }
+        if self.left_out > 0 {
+            writeln!(f, "  ... and {} more", self.left_out)?;
+        }
+        Ok(())
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn policy_of(clients: &[(&str, &str)]) -> Policy {
 /// The service for a client of its policy.
 pub(super) fn acting_for(service: &ScanService, client: &str) -> ScanService {
     let rights = service.scope().policy().rights_of(client).unwrap();
-    service.acting_for(Some(Principal::new(client, Role::Scan).with_rights(rights)))
+    service.acting_for(Principal::new(client, Role::Scan).with_rights(rights))
 }
 
 /// Whoever calls the service, over whatever interface: a role is not the door's business alone.
@@ -33,7 +33,7 @@ async fn a_reader_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let service = deployment(&directory, "");
     let task = service.submit(plain()).await.unwrap().task_id;
-    let reader = service.acting_for(Some(Principal::new("app:reader", Role::Read)));
+    let reader = service.acting_for(Principal::new("app:reader", Role::Read));
     let refused = [
         reader.submit(plain()).await.map(drop),
         reader.pause(&task, None).await.map(drop),
@@ -48,7 +48,7 @@ async fn a_reader_changes_nothing() {
     }
     assert_eq!(service.status(&task).await.unwrap().status, TaskStatus::Queued);
     assert_eq!(service.list_tasks(TaskQuery::default()).await.unwrap().total, 1);
-    let scans = service.acting_for(Some(Principal::new("app:scans", Role::Scan)));
+    let scans = service.acting_for(Principal::new("app:scans", Role::Scan));
     scans.submit(plain()).await.unwrap();
 }
 

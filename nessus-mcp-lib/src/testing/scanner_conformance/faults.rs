@@ -119,5 +119,5 @@ pub async fn a_closed_scanner_can_be_used_again(harness: &dyn ScannerHarness) {
 /// Health checks ask for it; a product is what a person wants to know first.
 pub async fn a_scanner_says_what_it_is(harness: &dyn ScannerHarness) {
     let properties = harness.scanner().properties().await.unwrap();
-    assert!(properties.product.is_some_and(|product| !product.trim().is_empty()));
+    assert!(properties.product.is_some_and(|product| !product.trim().is_empty()), "`properties` names no product");
 }

@@ -43,7 +43,7 @@ fn limited() -> Fixture {
 impl Fixture {
     fn acting_for(&self, name: &str) -> ScanService {
         let rights = self.service.scope().policy().rights_of(name).unwrap();
-        self.service.acting_for(Some(Principal::new(name, Role::Scan).with_rights(rights)))
+        self.service.acting_for(Principal::new(name, Role::Scan).with_rights(rights))
     }
 }
 
