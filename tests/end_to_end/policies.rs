@@ -6,6 +6,7 @@ use nessus_mcp_lib::{client::ClientError, ids::TaskId, task::TaskStatus};
 use nessus_mcp_tests::{
     binaries,
     deployment::Deployment,
+    processes::until,
     sim::{Edition, MadeOf, SimConfig, SimulatedNessus},
     site::Site,
 };
@@ -194,7 +195,12 @@ async fn a_dry_run_reaches_neither_queue_nor_disk_nor_scanner() {
     let task = site.submit("earlier", "192.0.2.1-192.0.2.3").await;
     site.completed(&task, &[&worker]).await;
     let more = json!({ "policy": "Weekly", "targets": "192.0.2.0/30", "dry_run": true, "idempotency_key": "k" });
-    let run = call(&site, "run_untrusted_scan", &more).await.unwrap();
+    // The server may have looked for workers before there was one.
+    let run = until("the server knows of the worker", &[&site.server.process, &worker], async || {
+        let run = call(&site, "run_untrusted_scan", &more).await.unwrap();
+        (!run["estimated_wait_seconds"].is_null()).then_some(run)
+    })
+    .await;
     assert_eq!((&run["dry_run"], &run["target_hosts"], &run["policy"]), (&json!(true), &json!(4), &json!("Weekly")));
     assert_eq!(
         run["scope"],

@@ -61,7 +61,9 @@ async fn answers_do_not_grow_with_the_targets() {
     }
     fixture.wait_for(&second, "completed").await;
     until("the scan is completed", &[&fixture.server.process], async || {
-        let text = call(&fixture, "get_scan_status", json!({ "task_id": first }), SHORT).await;
+        // Each answer reads all the targets.
+        let question = json!({ "task_id": first, "wait_seconds": 30 });
+        let text = call(&fixture, "get_scan_status", question, SHORT).await;
         serde_json::from_str::<Value>(&text).is_ok_and(|view| view["status"] == "completed").then_some(())
     })
     .await;

@@ -129,11 +129,13 @@ impl RedisServer {
     }
 }
 
-/// Waits until the server has its data loaded; `false` when it ends before.
+/// Waits until the server has its data loaded; `false` when it ends before. It says so itself: whoever answers on the port may be
+/// another server, which was there before.
 fn answers(process: &mut Process, port: u16) -> bool {
     let began = Instant::now();
     while process.is_running() {
-        if let Ok(mut connection) = Connection::open(port)
+        if process.stdout().contains("Ready to accept connections")
+            && let Ok(mut connection) = Connection::open(port)
             && let Ok(reply) = connection.try_ask(&["PING"])
             && !matches!(&reply, Reply::Error(text) if text.starts_with("LOADING"))
         {

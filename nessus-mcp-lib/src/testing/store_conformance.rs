@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The argument is an expression that makes a future of a harness; it runs once for every check. The macro needs `tokio` with `macros` and
-//! `rt-multi-thread` in the calling crate.
+//! `rt-multi-thread` in the calling crate. [`run_all`] does the same inside one test.
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a check fails by panicking")]
 
 use std::{
@@ -39,8 +39,21 @@ pub trait StoreHarness: Send + Sync {
 /// Makes a `#[tokio::test]` of every check; the argument is an expression for a future of a [`StoreHarness`].
 #[macro_export]
 macro_rules! store_conformance_tests {
-    ($harness:expr) => {
-        $crate::store_conformance_tests! { @each ($harness)
+    (@each tests ($harness:expr) $($check:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $check() {
+                let harness = $harness.await;
+                $crate::testing::store_conformance::$check(&harness).await;
+            }
+        )*
+    };
+    (@each calls ($harness:expr) $($check:ident)*) => {
+        // Boxed: together they would be a future of many kilobytes.
+        $( Box::pin(async { $crate::testing::store_conformance::$check(&$harness.await).await }).await; )*
+    };
+    (@all $what:ident $harness:tt) => {
+        $crate::store_conformance_tests! { @each $what $harness
             a_task_is_created_once
             no_change_is_lost
             what_one_process_writes_another_reads
@@ -58,15 +71,18 @@ macro_rules! store_conformance_tests {
             records_of_the_archive_come_and_go
         }
     };
-    (@each ($harness:expr) $($check:ident)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $check() {
-                let harness = $harness.await;
-                $crate::testing::store_conformance::$check(&harness).await;
-            }
-        )*
+    ($harness:expr) => {
+        $crate::store_conformance_tests! { @all tests ($harness) }
     };
+}
+
+/// Runs every check, each with a fresh harness: one after the other, so that all may be places of one server.
+pub async fn run_all<H, F>(fresh: impl Fn() -> F)
+where
+    H: StoreHarness,
+    F: Future<Output = H>,
+{
+    crate::store_conformance_tests! { @all calls (fresh()) }
 }
 
 fn now() -> Timestamp {

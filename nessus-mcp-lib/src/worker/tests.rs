@@ -42,6 +42,7 @@ use crate::{
     time::{Clock, Timestamp},
 };
 
+const SECOND: Duration = Duration::from_secs(1);
 const SCAN: Duration = Duration::from_secs(60);
 
 /// A clock that goes with tokio's, so that paused time moves leases and delays as well.
@@ -93,7 +94,8 @@ fn fixture_made(capacity: u32, scan: Duration, change: impl FnOnce(ServiceParts)
     let clock: Arc<dyn Clock> = Arc::new(TokioClock(Instant::now()));
     let tasks = TaskManager::open_with_clock(directory.path(), Arc::clone(&clock)).unwrap();
     let path = directory.path().join("queue.db");
-    let opened = queue::sqlite::SqliteQueue::open_with_clock(&path, Arc::clone(&clock)).unwrap();
+    let opened =
+        queue::sqlite::SqliteQueue::open_with_clock(&path, Arc::clone(&clock)).unwrap().looking_every(2 * SECOND);
     let scanner = Arc::new(MockScanner::new(MockConfig::new().scan_duration(scan)));
     let instance = ScannerInstance::new(InstanceId::new("one").unwrap(), capacity, scanner.clone());
     let pool = ScannerPool::new(pool(), "mock", vec![instance]);
@@ -142,13 +144,14 @@ impl Fixture {
 
     /// Waits until the task has ended and the queue has forgotten it.
     async fn ended(&self, task_id: &TaskId) -> TaskView {
-        for _ in 0..2000 {
+        for look in 0..2000 {
             let view = self.service.status(task_id).await.unwrap();
             let leased = self.service.queue().stats(&pool()).await.unwrap().leased;
             if view.status.is_terminal() && leased == 0 {
                 return view;
             }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            // Each look costs real time, and some tasks take hours.
+            tokio::time::sleep(if look < 60 { SECOND } else { 10 * SECOND }).await;
         }
         panic!("{task_id} did not end: {:?}", self.service.status(task_id).await);
     }

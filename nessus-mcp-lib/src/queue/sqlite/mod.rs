@@ -67,6 +67,7 @@ pub struct SqliteQueue {
     clock: Arc<dyn Clock>,
     /// Told when a step of this value made something ready.
     work: Notify,
+    look_every: Duration,
 }
 
 impl SqliteQueue {
@@ -85,7 +86,13 @@ impl SqliteQueue {
     ///
     /// All processes that share the file must share the clock.
     pub fn open_with_clock(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, QueueError> {
-        Ok(Self { store: Arc::new(Store::open(path)?), clock, work: Notify::new() })
+        Ok(Self { store: Arc::new(Store::open(path)?), clock, work: Notify::new(), look_every: LOOK_EVERY })
+    }
+
+    /// Waiting workers look less often for what other processes have done: a test in which hours pass has none.
+    #[cfg(test)]
+    pub(crate) fn looking_every(self, look_every: Duration) -> Self {
+        Self { look_every, ..self }
     }
 
     /// One step that changes something. It may be run more than once, but only what it does the last time stays.
@@ -478,7 +485,7 @@ impl Queue for SqliteQueue {
             }
             tokio::select! {
                 () = told => {}
-                () = tokio::time::sleep(rest.min(LOOK_EVERY)) => {}
+                () = tokio::time::sleep(rest.min(self.look_every)) => {}
             }
         }
     }

@@ -3,8 +3,6 @@
 use super::*;
 use crate::circuit_breaker::{CircuitCommand, CircuitState};
 
-const SECOND: Duration = Duration::from_secs(1);
-
 /// One scanner whose circuit opens soon and for a short time.
 fn impatient() -> Fixture {
     let settings = CircuitSettings::default().with_failures(3).with_open_time(2 * SECOND, 4 * SECOND);
