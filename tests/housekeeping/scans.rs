@@ -224,9 +224,9 @@ async fn in_a_bucket_an_export_is_safe_whose_parts_are_all_there() {
         lab.ended(&scan).await;
         task
     };
-    let whole = uploaded(&export).await;
-    let of_other_bytes = uploaded(&vec![7; export.len()]).await;
-    let (lost, short) = (uploaded(&export).await, uploaded(&export).await);
+    let whole = uploaded(&export[..]).await;
+    let of_other_bytes = uploaded(&vec![7; export.len()][..]).await;
+    let (lost, short) = (uploaded(&export[..]).await, uploaded(&export[..]).await);
     s3.remove(BUCKET, &part_key(&lost, 1));
     s3.put(BUCKET, &part_key(&short, 2), vec![2; 99]);
 
