@@ -93,6 +93,7 @@ fn assert_client_starts(unpacked: &Path, place: &Path) {
 fn assert_registry_takes(server: &[u8], bundle: &[u8]) {
     let server: Value = serde_json::from_slice(server).unwrap();
     let version = env!("CARGO_PKG_VERSION");
+    let sha256 = Sha256::digest(bundle).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     assert_eq!(
         server,
         json!({
@@ -105,7 +106,7 @@ fn assert_registry_takes(server: &[u8], bundle: &[u8]) {
                 "registryType": "mcpb",
                 "identifier": URL,
                 "version": version,
-                "fileSha256": hex(&Sha256::digest(bundle)),
+                "fileSha256": sha256,
                 "transport": { "type": "stdio" },
             }],
         })
@@ -138,8 +139,4 @@ fn the_manifest_is_that_of_this_version_and_names_no_address() {
         assert!(manifest[address].is_null(), "`{address}` names what must exist");
     }
     assert!(!manifest.to_string().contains("://"), "{manifest}");
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
