@@ -91,8 +91,8 @@ impl PartFile {
         reading.ahead.retain(|(found, _)| next.contains(found));
         for number in next {
             if !reading.ahead.iter().any(|(found, _)| *found == number) {
-                let begun = self.begin(number);
-                reading.ahead.extend(begun.map(|begun| (number, begun)));
+                let started = self.begin(number);
+                reading.ahead.extend(started.map(|reader| (number, reader)));
             }
         }
         drop(reading);
