@@ -66,13 +66,15 @@ async fn a_bucket_that_forbids_says_which_rights_are_needed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bucket_that_forbids_one_thing_says_which() {
     let rig = Rig::start().await;
-    for (operation, asked) in [
-        (Operation::Get, "asked to read"),
-        (Operation::Put, "asked to write"),
-        (Operation::List, "asked to list"),
-        (Operation::Delete, "asked to delete"),
+    for (operations, asked) in [
+        (&[Operation::Get][..], "asked to read"),
+        (&[Operation::Put], "asked to write"),
+        (&[Operation::List], "asked to list"),
+        (&[Operation::Delete, Operation::DeleteMany], "asked to delete"),
     ] {
-        rig.s3.inject(Fault::answer(S3Error::AccessDenied).on(operation).until_cleared());
+        for operation in operations {
+            rig.s3.inject(Fault::answer(S3Error::AccessDenied).on(*operation).until_cleared());
+        }
         let words = [asked, "AccessDenied", "read, write, list and delete objects"];
         let ended = rig.worker_program().run();
         assert_eq!(ended.code, Some(BAD_CONFIGURATION), "{ended:?}");
@@ -239,8 +241,11 @@ async fn a_login_ends_with_its_task_though_nothing_can_be_deleted() {
         logins.count()
     };
     assert_eq!(is_kept(), 1);
-    rig.s3.inject(Fault::answer(S3Error::AccessDenied).on(Operation::Delete).until_cleared());
-    let worker = rig.work();
+    let mut worker = rig.work();
+    tokio::task::block_in_place(|| worker.wait_for_log("worker started"));
+    for operation in [Operation::Delete, Operation::DeleteMany] {
+        rig.s3.inject(Fault::answer(S3Error::AccessDenied).on(operation).until_cleared());
+    }
     completed(&client, &task, &[&worker, &server.process]).await;
     assert_eq!(is_kept(), 0);
     assert_eq!(rig.sim.stats().credentials.len(), 1);

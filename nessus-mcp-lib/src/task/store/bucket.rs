@@ -146,9 +146,10 @@ impl Bucket {
         }
     }
 
-    /// Whether there is an object. It is read for that: of a refusal, a store says why only where it may answer with more than a head.
+    /// Whether there is an object. Where a store refuses to say so, it is read: only then the answer has a body, which says why.
     pub(super) fn has(&self, key: &str) -> io::Result<bool> {
-        Ok(!matches!(self.get(key, None)?, Got::Missing))
+        let written = self.written_at(key).map(|at| at.is_some());
+        written.or_else(|_| Ok(!matches!(self.get(key, None)?, Got::Missing)))
     }
 
     /// When an object was written, by the store's clock; `None` where there is none.
