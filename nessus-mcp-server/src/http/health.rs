@@ -12,7 +12,7 @@ use crate::app::App;
 
 /// The state of the process and of what it depends on; 503 when any of it is unhealthy. It tells what the tool tells the caller.
 pub(super) async fn health(State(app): State<App>, Extension(caller): Extension<Principal>) -> Response {
-    let report = app.service.acting_for(Some(caller)).health().await;
+    let report = app.service.acting_for(caller).health().await;
     let status = match report.status {
         CheckStatus::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
         CheckStatus::Healthy | CheckStatus::Degraded => StatusCode::OK,
