@@ -118,7 +118,6 @@ async fn hostile_texts_run_nothing_in_a_browser_that_runs_scripts() {
 }
 
 /// Pages have so many rows, however many tasks there are.
-#[expect(clippy::print_stdout, reason = "a table of the sizes and times")]
 #[tokio::test]
 async fn pages_of_ten_thousand_tasks_are_no_larger() {
     const TASKS: usize = 10_000;

@@ -68,9 +68,9 @@ async fn a_bucket_that_forbids_one_thing_says_which() {
     let rig = Rig::start().await;
     for (operations, asked) in [
         (&[Operation::Get][..], "asked to read"),
-        (&[Operation::Put], "asked to write"),
-        (&[Operation::List], "asked to list"),
-        (&[Operation::Delete, Operation::DeleteMany], "asked to delete"),
+        (&[Operation::Put][..], "asked to write"),
+        (&[Operation::List][..], "asked to list"),
+        (&[Operation::Delete, Operation::DeleteMany][..], "asked to delete"),
     ] {
         for operation in operations {
             rig.s3.inject(Fault::answer(S3Error::AccessDenied).on(*operation).until_cleared());
