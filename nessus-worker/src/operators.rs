@@ -114,7 +114,11 @@ async fn has_token(
 
 /// The state of the process and of what it depends on; 503 when any of it is unhealthy. Nobody is known where only this machine can connect.
 async fn health(State(service): State<ScanService>, caller: Option<Extension<Principal>>) -> Response {
-    let report = service.acting_for(caller.map(|Extension(caller)| caller)).health().await;
+    let service = match caller {
+        Some(Extension(caller)) => service.acting_for(caller),
+        None => service,
+    };
+    let report = service.health().await;
     let status = match report.status {
         CheckStatus::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
         CheckStatus::Healthy | CheckStatus::Degraded => StatusCode::OK,

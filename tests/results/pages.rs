@@ -221,6 +221,19 @@ proptest! {
     }
 }
 
+/// What has no text is no value to sort by, and so it does not stand for those that follow it.
+#[test]
+fn an_attachment_without_a_text_decides_no_place() {
+    let export = "<NessusClientData_v2><Report><ReportHost name='10.0.0.7'><ReportItem/><ReportItem severity='2'/>\
+        <ReportItem severity='-1'><attachment/><attachment name='a'/><attachment>text</attachment></ReportItem>\
+        </ReportHost></Report></NessusClientData_v2>";
+    let mut indexed = Indexed::new(export.as_bytes()).unwrap();
+    for sort in ["attachment", "-attachment"] {
+        let question = Question { kind: RecordKind::Vulnerability, sort, filters: &json!({}) };
+        assert_eq!(check(export.as_bytes(), &mut indexed, question, 0), 3);
+    }
+}
+
 /// More hosts and findings than are held at once for a page, in UTF-8 and in an encoding that has no index.
 #[test]
 fn pages_of_many_hosts_are_parts_of_everything() {

@@ -27,7 +27,7 @@ pub enum SortOrder {
 /// A field to sort by, and the direction.
 ///
 /// Numbers, dates and severities sort by value, hosts that are addresses numerically and before names, other text
-/// without regard to case by its first 64 bytes, a list by its first value. Findings without a value come last in
+/// without regard to case by its first 64 bytes, a list by its first value that says something. Findings without a value come last in
 /// either direction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SortField {
@@ -190,10 +190,8 @@ impl<'q> Sorter<'q> {
             Some(Value::Date(_, day)) => u64::from(day),
             // Texts are numbered as they come, and the numbers replaced by ranks when all are known.
             Some(Value::Text(text)) => return self.number(text),
-            Some(Value::Element(occurrence)) if !item.value(occurrence).is_empty() => {
-                return self.number(item.value(occurrence));
-            }
-            Some(Value::Element(_) | Value::TypeMismatch(_)) | None => return ABSENT,
+            Some(Value::Element(occurrence)) => return self.number(item.value(occurrence)),
+            Some(Value::TypeMismatch(_)) | None => return ABSENT,
         };
         if by.descending { ABSENT - 1 - rank } else { rank }
     }

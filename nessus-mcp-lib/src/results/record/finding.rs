@@ -82,10 +82,18 @@ impl<'r> Record<'r> {
         called.map(|other| item.value(other)).filter(|text| !text.is_empty())
     }
 
-    /// The first value of a declared or other field.
+    /// The first value of a declared or other field that says something; an attachment may have attributes only.
     pub(crate) fn first_of(&self, field: &FieldRef) -> Option<Value<'r>> {
         match field {
-            FieldRef::Declared(id) => self.first(*id),
+            FieldRef::Declared(id) => {
+                let mut found = None;
+                self.any(*id, |value| {
+                    let is_silent = matches!(value, Value::Element(element) if self.item.value(element).is_empty());
+                    found = Some(value).filter(|_| !is_silent);
+                    !is_silent
+                });
+                found
+            }
             FieldRef::Other(name) => self.others(name).next().map(Value::Text),
         }
     }
