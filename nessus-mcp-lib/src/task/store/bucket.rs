@@ -129,7 +129,7 @@ impl Bucket {
 
     /// Reads an object, unless it is the version that is `known`.
     pub(super) fn get(&self, key: &str, known: Option<&Tag>) -> io::Result<Got> {
-        let if_none_match = known.and_then(|tag| tag.e_tag.clone());
+        let if_none_match = known.and_then(|tag| tag.etag.clone());
         let options = GetOptions { if_none_match, ..GetOptions::default() };
         let path = self.path(key);
         let got = run(async {
@@ -170,8 +170,8 @@ impl Bucket {
     /// out: what stands there then has the name of this write or not. Its content would not tell: somebody else may have written the same.
     pub(super) fn put_if(&self, key: &str, seen: Option<&Tag>, content: &[u8]) -> io::Result<Written> {
         let mode = match seen {
-            Some(Tag { e_tag, version, .. }) => {
-                PutMode::Update(UpdateVersion { e_tag: e_tag.clone(), version: version.clone() })
+            Some(Tag { etag, version, .. }) => {
+                PutMode::Update(UpdateVersion { e_tag: etag.clone(), version: version.clone() })
             }
             None => PutMode::Create,
         };
@@ -319,7 +319,7 @@ impl Bucket {
 fn tag_of(answer: &GetResult) -> Tag {
     let writes = answer.attributes.get(&WRITES).map(|writes| writes.as_ref().to_owned());
     let ObjectMeta { e_tag, version, .. } = answer.meta.clone();
-    Tag { e_tag, version, writes: writes.unwrap_or_default() }
+    Tag { etag: e_tag, version, writes: writes.unwrap_or_default() }
 }
 
 /// What was given in place of the environment. A value is in no message.

@@ -48,7 +48,7 @@ pub(in crate::task) struct Seen {
 #[cfg(feature = "objects")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::task) struct Tag {
-    pub(super) e_tag: Option<String>,
+    pub(super) etag: Option<String>,
     pub(super) version: Option<String>,
     /// What its last conditional writes were called, the latest first, with dots between; empty where it was written without a condition.
     pub(super) writes: String,

@@ -220,7 +220,7 @@ impl Objects {
             return Err(unfit("it takes a new object for one that is there"));
         }
         let first = tag_of(b"one")?;
-        if first.e_tag.is_none() {
+        if first.etag.is_none() {
             return Err(unfit("it tells no version of an object"));
         }
         if first.writes.is_empty() {
