@@ -372,7 +372,8 @@ pub async fn until<T>(what: &str, processes: &[&Process], mut condition: impl As
             let tails: String = processes.iter().map(|process| process.tail()).collect();
             panic!("waited in vain until {what}\n{tails}");
         }
-        tokio::time::sleep(LOOK).await;
+        // A look often asks a server: in a long wait thousands of them would take the processors from what is waited for.
+        tokio::time::sleep((began.elapsed() / 50).clamp(LOOK, 5 * LOOK)).await;
     }
 }
 
