@@ -199,7 +199,7 @@ async fn an_object_store_and_its_cache_are_looked_at() {
     s3.clear_faults();
     s3.remove_bucket(BUCKET);
     let finished = run(&["doctor", "--json", "--no-scanners"], &[]);
-    assert_eq!(finished.code, Some(69), "{finished:?}");
+    assert_eq!(finished.code, Some(78), "{finished:?}");
     assert!(bad(&json(&finished), "store")[0]["mend"].as_str().unwrap().contains("create it"), "{finished:?}");
 }
 
