@@ -29,7 +29,8 @@
 //!
 //! Errors, hints and advice name no tool, command or variable: an API of your own may show them, and [`error::reworded`] puts your names there.
 //! [`ScanService::prepare_results`] streams all findings. `nessus_mcp_server::McpRoutes` offers the same service to agents at `/mcp` of your axum
-//! router; the example `embed_in_axum` has all of it. Where callers have logins, [`ScanService::acting_for`] gives the service of one of them.
+//! router; the example `embed_in_axum` has all of it. Where callers have logins, [`ScanService::acting_for`] gives
+//! the service of one of them, with rights in the words of `policy.yaml` by [`Rights::parse`](policy::Rights::parse).
 //!
 //! **Convert a file**, without scanners and queue:
 //!

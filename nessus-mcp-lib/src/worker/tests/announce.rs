@@ -25,8 +25,8 @@ impl Running {
 async fn a_worker_tells_of_itself_until_it_ends() {
     let f = fixture(1);
     let before = f.service.clock().now();
-    let worker = f.start();
     let (running, _waits) = (f.submit().await, f.submit().await);
+    let worker = f.start();
     f.wait_for_launch().await;
     tokio::time::sleep(Duration::from_secs(6)).await;
     let view = f.workers().await;
@@ -58,8 +58,8 @@ async fn a_worker_tells_of_itself_until_it_ends() {
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_died_is_missed_until_another_comes() {
     let f = fixture(1);
-    let worker = f.start();
     let (running, waits) = (f.submit().await, f.submit().await);
+    let worker = f.start();
     f.wait_for_launch().await;
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(f.waiting_for(&waits).await, None);
