@@ -51,7 +51,8 @@ async fn the_terminal_is_as_before_when_it_ends() {
     let deployment = with_work(Deployment::new(MOCKS)).await;
     let binary = env!("CARGO_BIN_EXE_nessus-admin");
     let top = format!("{binary} top --data-dir {}", deployment.data().display());
-    let until_shown = "while ! grep -q QUEUE[S] screen; do sleep 0.1; done";
+    // The first line of the file is the command itself, which is not to be found.
+    let until_shown = "while ! grep -q '1049[h]' screen; do sleep 0.1; done";
     for (name, ends) in [("signal", "kill -TERM $top"), ("hangup", "kill -HUP $top")] {
         let run = format!("{top} & top=$!; {until_shown}; {ends}; wait $top; echo ended $?");
         let directory = deployment.path(name);
