@@ -21,7 +21,7 @@ use nessus_mcp_tests::{
     site::Site,
 };
 
-use crate::{SHORT_LEASE, died_at, doomed_worker};
+use crate::{SHORT_LEASE, STEPS_OF_A_SUBMIT, died_at, doomed_worker};
 
 fn worker(site: &Site) -> Process {
     site.start_worker(&[SHORT_LEASE, BY_POLICY].concat())
@@ -59,7 +59,7 @@ async fn submit_to(server: &Server) -> Result<TaskId, String> {
 /// Between any two steps of a submit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_server_that_dies_in_a_submit_leaves_a_scan_that_waits() {
-    dies_in_a_submit(&["submit_key_claimed", "submit_task_written", "submit_enqueued", "submit_before_reply"]).await;
+    dies_in_a_submit(&STEPS_OF_A_SUBMIT).await;
 }
 
 pub(crate) async fn dies_in_a_submit(points: &[&str]) {

@@ -39,13 +39,7 @@ async fn submit_to(server: &Server, token: &Secret, key: &str) -> Result<TaskId,
 /// Between any two steps of a submit, on both queues.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_submit_that_is_cut_short_counts_once_for_its_client() {
-    Box::pin(dies_in_a_submit(&[
-        "submit_key_claimed",
-        "submit_task_written",
-        "submit_enqueued",
-        "submit_before_reply",
-    ]))
-    .await;
+    Box::pin(dies_in_a_submit(&STEPS_OF_A_SUBMIT)).await;
 }
 
 pub(crate) async fn dies_in_a_submit(points: &[&str]) {

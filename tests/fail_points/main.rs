@@ -40,6 +40,9 @@ use tokio::runtime::Builder;
 
 /// How many sites are tried at a time.
 const AT_A_TIME: usize = 3;
+/// Between any two steps of a submit.
+const STEPS_OF_A_SUBMIT: [&str; 4] =
+    ["submit_key_claimed", "submit_task_written", "submit_enqueued", "submit_before_reply"];
 /// Leases that end soon after their holder is dead.
 const SHORT_LEASE: [&str; 2] = ["--lease-seconds", "1s"];
 

@@ -28,6 +28,15 @@ fn doctor_says(rig: &Rig, code: i32, words: &[&str]) {
     assert!(words.iter().all(|word| ended.stdout.contains(word)), "{words:?}\n{}", ended.stdout);
 }
 
+/// A worker does not start, by a fault that others need not meet, and doctor says the same.
+#[track_caller]
+fn worker_and_doctor_refuse(rig: &Rig, words: &[&str]) {
+    let ended = rig.worker_program().run();
+    assert_eq!(ended.code, Some(BAD_CONFIGURATION), "{ended:?}");
+    assert!(words.iter().all(|word| ended.stderr.contains(word)), "{words:?}\n{}", ended.stderr);
+    doctor_says(rig, BAD_CONFIGURATION, words);
+}
+
 /// None of the programs starts: each says why, and what to do.
 fn nothing_starts(rig: &Rig, code: i32, words: &[&str]) {
     let secret = S3Config::default().secret_access_key;
@@ -76,10 +85,7 @@ async fn a_bucket_that_forbids_one_thing_says_which() {
             rig.s3.inject(Fault::answer(S3Error::AccessDenied).on(*operation).until_cleared());
         }
         let words = [asked, "AccessDenied", "read, write, list and delete objects"];
-        let ended = rig.worker_program().run();
-        assert_eq!(ended.code, Some(BAD_CONFIGURATION), "{ended:?}");
-        assert!(words.iter().all(|word| ended.stderr.contains(word)), "{words:?}\n{}", ended.stderr);
-        doctor_says(&rig, BAD_CONFIGURATION, &words);
+        worker_and_doctor_refuse(&rig, &words);
         rig.s3.clear_faults();
     }
 }
@@ -89,10 +95,7 @@ async fn a_store_that_shows_what_was_before_is_refused() {
     let rig = Rig::start().await;
     rig.s3.inject(Fault::new(FaultKind::Stale).on(Operation::Get).until_cleared());
     let words = ["it does not show what was just written", "use an object store with"];
-    let ended = rig.worker_program().run();
-    assert_eq!(ended.code, Some(BAD_CONFIGURATION), "{ended:?}");
-    assert!(words.iter().all(|word| ended.stderr.contains(word)), "{words:?}\n{}", ended.stderr);
-    doctor_says(&rig, BAD_CONFIGURATION, &words);
+    worker_and_doctor_refuse(&rig, &words);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
