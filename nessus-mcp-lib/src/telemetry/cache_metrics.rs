@@ -42,3 +42,29 @@ impl CacheMetrics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::Metrics;
+
+    #[test]
+    fn the_cache_is_shown_where_there_is_one() {
+        let metrics = Metrics::new().unwrap();
+        assert!(!metrics.render().unwrap().contains("nessus_cache"), "results are read where they lie");
+        for hits in [2, 3] {
+            let figures = PartFigures { hits, misses: 4, fetched_bytes: 4000, damaged: 1, evicted: 0 };
+            metrics.set_cache(figures);
+        }
+        let text = metrics.render().unwrap();
+        for line in [
+            "nessus_cache_hits_total 3",
+            "nessus_cache_misses_total 4",
+            "nessus_cache_fetched_bytes_total 4000",
+            "nessus_cache_damaged_total 1",
+            "nessus_cache_evicted_total 0",
+        ] {
+            assert!(text.contains(&format!("\n{line}\n")), "{line} is missing in\n{text}");
+        }
+    }
+}

@@ -14,22 +14,7 @@ use crate::parts::PartFigures;
 fn a_part_is_fetched_once_for_all_who_ask() {
     let directory = tempfile::tempdir().unwrap();
     let cache = PartCache::new(directory.path(), PLENTY);
-    let (bytes, fetched) = (content(1), AtomicUsize::new(0));
-    let sha256 = hash(&bytes);
-    thread::scope(|scope| {
-        for _ in 0..10 {
-            scope.spawn(|| {
-                let fetch = || {
-                    fetched.fetch_add(1, Ordering::SeqCst);
-                    wait_until(|| cache.waiting_for(&sha256) == 9);
-                    Ok(bytes.clone())
-                };
-                let part = cache.part(&sha256, SIZE, fetch).unwrap();
-                assert_eq!(bytes_of(&part), bytes);
-            });
-        }
-    });
-    assert_eq!(fetched.into_inner(), 1);
+    assert_eq!(fetches_for(&cache, 10), 1);
     assert_eq!(
         cache.figures(),
         PartFigures { fetched_bytes: SIZE as u64, hits: 9, misses: 1, ..PartFigures::default() }
@@ -40,23 +25,27 @@ fn a_part_is_fetched_once_for_all_who_ask() {
 #[test]
 fn a_part_without_a_disk_is_fetched_once_for_all_who_ask() {
     let directory = tempfile::tempdir().unwrap();
-    let cache = PartCache::new(directory.path(), 0);
+    assert_eq!(fetches_for(&PartCache::new(directory.path(), 0), 4), 1);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+/// How often a part is fetched that so many ask for, all of them before it has come.
+fn fetches_for(cache: &PartCache, readers: usize) -> usize {
     let (bytes, fetched) = (content(1), AtomicUsize::new(0));
     let sha256 = hash(&bytes);
     thread::scope(|scope| {
-        for _ in 0..4 {
+        for _ in 0..readers {
             scope.spawn(|| {
                 let fetch = || {
                     fetched.fetch_add(1, Ordering::SeqCst);
-                    wait_until(|| cache.waiting_for(&sha256) == 3);
+                    wait_until(|| cache.waiting_for(&sha256) == readers - 1);
                     Ok(bytes.clone())
                 };
                 assert_eq!(bytes_of(&cache.part(&sha256, SIZE, fetch).unwrap()), bytes);
             });
         }
     });
-    assert_eq!(fetched.into_inner(), 1);
-    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    fetched.into_inner()
 }
 
 /// The first who fetches fails, the second panics, and the third is answered with all others.
